@@ -1,0 +1,41 @@
+//! One run as a graph of steps: critical path, slots, and replay of what a change would do.
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// A recorded run. Nodes are executions (the attempts of one step in one run are one node); `deps` point at
+/// earlier-declared nodes of the same run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunGraph {
+    /// The run.
+    pub run_id: String,
+    /// Its workflow.
+    pub workflow_id: String,
+    /// The workflow's type.
+    pub workflow_type: String,
+    /// When the run started.
+    pub started_us: i64,
+    /// Recorded end-to-end time of the run's steps without the queue before the first, if times are known.
+    pub makespan_ms: Option<f64>,
+    /// Whether dependencies were declared; where they were not, none are invented and nothing is replayed.
+    pub dependencies_known: bool,
+    /// The executions.
+    pub nodes: Vec<Node>,
+}
+
+/// One step of one run, its attempts taken together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Name within the run (`process/index` for one task of many).
+    pub step_id: Arc<str>,
+    /// The derived step (`step_id` up to its first `/`).
+    pub step: Arc<str>,
+    /// Time from the first attempt's start to the last one's end, or the sum of durations where no times are known.
+    pub duration_ms: f64,
+    /// Start after the run's first step start, if times are known.
+    pub start_ms: Option<f64>,
+    /// Indices into [`RunGraph::nodes`] of what must end before this starts.
+    pub deps: Vec<u32>,
+    /// Answered from a cache: its times are not this run's.
+    pub cached: bool,
+}

@@ -1,0 +1,96 @@
+//! Learning from executions: regression with conformal intervals, isolation forest, honest backtests.
+
+use crate::units::Interval;
+use serde::{Deserialize, Serialize};
+
+/// What the next execution of a step will need, at its typical input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Workflow type.
+    pub workflow_type: String,
+    /// The workflow.
+    pub workflow_id: String,
+    /// The step.
+    pub step: String,
+    /// The provider that it is for, none where the provider is unknown.
+    pub provider: Option<String>,
+    /// `small`, `typical` or `large`: the 10 %, 50 % and 90 % quantile of recent input sizes; `any` where sizes are unknown.
+    pub size_bucket: &'static str,
+    /// That size.
+    pub input_bytes: Option<f64>,
+    /// `duration_ms`, `memory_mb`, `cost_usd` or `tokens`.
+    pub target: &'static str,
+    /// Expected value (the median of the predictive distribution).
+    pub point: f64,
+    /// Conformal interval.
+    pub interval: Interval,
+    /// Executions of this very step that were learned from; 0 where the answer comes from pooling.
+    pub n_seen: u64,
+}
+
+/// Error and realised coverage of one model, or of a fixed rival, on a time-ordered backtest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelScore {
+    /// Target, e.g. `duration_ms`, or the metric that is forecast.
+    pub target: String,
+    /// `*` for all together, else the workflow type.
+    pub group: String,
+    /// The model, or `global_median`, `step_median`, `last_run`.
+    pub model: String,
+    /// Whether it is one of the fixed rivals.
+    pub is_rival: bool,
+    /// Held-out executions.
+    pub n: u64,
+    /// Share within ±20 %.
+    pub in20: f64,
+    /// Median absolute percentage error.
+    pub mdape: f64,
+    /// Σ|error| / Σ actual.
+    pub wape: f64,
+    /// Share inside the interval; NaN where the model gives none.
+    pub coverage: f64,
+    /// Median of upper / lower; NaN where the model gives none.
+    pub width_ratio: f64,
+    /// Nominal level of the interval.
+    pub level: f64,
+}
+
+/// One strange execution: a row of `anomalies`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// Row of the input that was scored.
+    pub row: usize,
+    /// 0-1, higher is stranger.
+    pub score: f64,
+    /// `slow, fast, heavy, light, chatty, quiet, busy, idle, costly, cheap`: the column that is farthest off, and which way.
+    pub direction: &'static str,
+    /// `low, medium, high, critical`.
+    pub severity: &'static str,
+    /// The column that is farthest off.
+    pub metric: &'static str,
+    /// Its value.
+    pub observed: f64,
+    /// What was expected at this input size.
+    pub expected: f64,
+    /// Where values were expected.
+    pub interval: Interval,
+    /// All columns that are off, most first, as `column ×factor`.
+    pub reasons: Vec<String>,
+}
+
+/// The registry's view of a trained group: what `model_scores` and cards show.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// Target column.
+    pub target: &'static str,
+    /// Learner name.
+    pub learner: &'static str,
+    /// Executions learned from.
+    pub n: u64,
+    /// First and last end of what was learned from.
+    pub window_us: (i64, i64),
+    /// Names and values of coefficients.
+    pub coefficients: Vec<(String, f64)>,
+    /// blake3 of the serialised model, filled at the edge.
+    pub digest: String,
+}

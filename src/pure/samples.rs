@@ -1,0 +1,114 @@
+//! Executions of steps, column by column, as learning needs them.
+
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Stands for "unknown" in a column of codes.
+pub const UNKNOWN: u32 = u32::MAX;
+
+/// Strings given small numbers in order of first sight.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vocabulary {
+    words: Vec<String>,
+    #[serde(skip)]
+    codes: HashMap<String, u32>,
+}
+
+impl Vocabulary {
+    /// The code of `word`, a new one if it was not seen before.
+    pub fn intern(&mut self, word: &str) -> u32 {
+        if self.codes.len() != self.words.len() {
+            self.codes = (0..).zip(&self.words).map(|(code, word)| (word.clone(), code)).collect();
+        }
+        if let Some(&code) = self.codes.get(word) {
+            return code;
+        }
+        let code = u32::try_from(self.words.len()).unwrap_or(UNKNOWN);
+        self.words.push(word.to_owned());
+        self.codes.insert(word.to_owned(), code);
+        code
+    }
+
+    /// The code of an optional word.
+    pub fn intern_opt(&mut self, word: Option<&str>) -> u32 {
+        word.map_or(UNKNOWN, |word| self.intern(word))
+    }
+
+    /// The word behind a code; none for [`UNKNOWN`].
+    #[must_use]
+    pub fn word(&self, code: u32) -> Option<&str> {
+        self.words.get(usize::try_from(code).ok()?).map(String::as_str)
+    }
+
+    /// All words by code.
+    #[must_use]
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+}
+
+/// Executions of steps that succeeded, column by column; all vectors have one length, rows are sorted by
+/// `(started_us, run, step, attempt)`. NaN is unknown in measures, [`UNKNOWN`] in codes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Samples {
+    /// The words behind all code columns.
+    pub vocabulary: Vocabulary,
+    /// Code of the workflow.
+    pub workflow_id: Vec<u32>,
+    /// Code of the workflow's type.
+    pub workflow_type: Vec<u32>,
+    /// Code of the derived step.
+    pub step: Vec<u32>,
+    /// Code of the step's type, or [`UNKNOWN`].
+    pub step_type: Vec<u32>,
+    /// Code of the provider, or [`UNKNOWN`].
+    pub provider: Vec<u32>,
+    /// Code of the platform, or [`UNKNOWN`].
+    pub platform: Vec<u32>,
+    /// 1-based try.
+    pub attempt: Vec<u16>,
+    /// Start of the execution; of its run where the step has no time of its own.
+    pub started_us: Vec<i64>,
+    /// End of the execution, when its outcome became known.
+    pub ended_us: Vec<i64>,
+    /// Size of the input, known before the start.
+    pub input_bytes: Vec<f64>,
+    /// Tokens sent in, known before the start.
+    pub tokens_in: Vec<f64>,
+    /// Outcome: how long it took.
+    pub duration_ms: Vec<f64>,
+    /// Outcome: peak memory.
+    pub memory_mb: Vec<f64>,
+    /// Outcome: CPU, 100 = one core.
+    pub cpu_pct: Vec<f64>,
+    /// Outcome: tokens in and out.
+    pub tokens: Vec<f64>,
+    /// Outcome: money.
+    pub cost_usd: Vec<f64>,
+    /// Outcome: bytes over the network.
+    pub network_bytes: Vec<f64>,
+    /// Outcome: API calls.
+    pub api_calls: Vec<f64>,
+    /// Memory asked for, or NaN.
+    pub memory_request_mb: Vec<f64>,
+    /// CPUs asked for (cores), or NaN.
+    pub cpu_request: Vec<f64>,
+    /// Hash of the cache key, 0 where there is none.
+    pub cache_key: Vec<u64>,
+    /// Answered from a cache: such rows count for caching only, never for durations.
+    pub cache_hit: Vec<bool>,
+}
+
+impl Samples {
+    /// How many executions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.step.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.step.is_empty()
+    }
+}

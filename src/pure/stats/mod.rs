@@ -1,0 +1,3 @@
+//! Statistics that several modules share.
+
+pub mod sketch;

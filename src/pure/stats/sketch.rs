@@ -1,0 +1,251 @@
+//! A mergeable log-bucket histogram with quantiles.
+//!
+//! A positive value `x` falls into the integer bin `floor(ln(x) · BINS_PER_NAT)`, zero into [`ZERO_BIN`]. Merging
+//! adds counts, so any engine makes the same integers with one `GROUP BY bin`. A bin is 1/51 nat wide; its middle is
+//! within 0.99 % of every value in it, which bounds the relative error of a quantile (the idea of DDSketch, Masson
+//! et al., VLDB 2019). Sums and squares are kept apart, so means are exact.
+
+use serde::{Deserialize, Serialize};
+
+/// Bins per unit of the natural logarithm.
+pub const BINS_PER_NAT: f64 = 51.0;
+/// The bin of exact zeros.
+pub const ZERO_BIN: i16 = i16::MIN;
+
+/// The bin of a finite value; negative values do not occur in any metric and count as zero.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "clamped to the range of i16 just before")]
+pub fn bin_of(value: f64) -> i16 {
+    if value > 0.0 {
+        (value.ln() * BINS_PER_NAT).floor().clamp(f64::from(i16::MIN + 1), f64::from(i16::MAX)) as i16
+    } else {
+        ZERO_BIN
+    }
+}
+
+/// The value that stands for a bin: its geometric middle.
+#[must_use]
+pub fn bin_value(bin: i16) -> f64 {
+    if bin == ZERO_BIN { 0.0 } else { ((f64::from(bin) + 0.5) / BINS_PER_NAT).exp() }
+}
+
+/// Count, sum, sum of squares, extremes and histogram of a set of non-negative values.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sketch {
+    count: u64,
+    sum: f64,
+    sum_sq: f64,
+    min: f64,
+    max: f64,
+    /// Sorted by bin, every count positive.
+    bins: Vec<(i16, u32)>,
+}
+
+impl Sketch {
+    /// The sketch of `values`, which are sorted in place. NaN and infinities are left out.
+    #[must_use]
+    pub fn of(values: &mut [f64]) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        let mut sketch = Self::default();
+        for &value in values.iter().filter(|v| v.is_finite()) {
+            if sketch.count == 0 {
+                sketch.min = value;
+            }
+            sketch.max = value;
+            sketch.count += 1;
+            sketch.sum += value;
+            sketch.sum_sq += value * value;
+            let bin = bin_of(value);
+            match sketch.bins.last_mut() {
+                Some((last, n)) if *last == bin => *n += 1,
+                _ => sketch.bins.push((bin, 1)),
+            }
+        }
+        sketch
+    }
+
+    /// Adds all that `other` has seen.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            self.clone_from(other);
+            return;
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+        self.sum_sq += other.sum_sq;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.bins = merge_bins(&self.bins, &other.bins);
+    }
+
+    /// How many values.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their sum.
+    #[must_use]
+    pub fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// The sum of their squares.
+    #[must_use]
+    pub fn sum_sq(&self) -> f64 {
+        self.sum_sq
+    }
+
+    /// The smallest, NaN when empty.
+    #[must_use]
+    pub fn min(&self) -> f64 {
+        if self.count == 0 { f64::NAN } else { self.min }
+    }
+
+    /// The largest, NaN when empty.
+    #[must_use]
+    pub fn max(&self) -> f64 {
+        if self.count == 0 { f64::NAN } else { self.max }
+    }
+
+    /// The arithmetic mean, NaN when empty.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    pub fn mean(&self) -> f64 {
+        if self.count == 0 { f64::NAN } else { self.sum / self.count as f64 }
+    }
+
+    /// The sample standard deviation, NaN below two values.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    pub fn std(&self) -> f64 {
+        if self.count < 2 {
+            return f64::NAN;
+        }
+        let n = self.count as f64;
+        ((self.sum_sq - self.sum * self.sum / n).max(0.0) / (n - 1.0)).sqrt()
+    }
+
+    /// The histogram, sorted by bin.
+    #[must_use]
+    pub fn bins(&self) -> &[(i16, u32)] {
+        &self.bins
+    }
+
+    /// The `q`-quantile with linear interpolation between order statistics (type 7, as DuckDB's `quantile_cont`
+    /// and numpy's default), each order statistic known to 1 %. NaN when empty.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "ranks lie in 0..count, far below 2^53"
+    )]
+    pub fn quantile(&self, q: f64) -> f64 {
+        if self.count == 0 {
+            return f64::NAN;
+        }
+        let rank = q.clamp(0.0, 1.0) * (self.count - 1) as f64;
+        let below = rank.floor() as u64;
+        let low = self.order_statistic(below);
+        let high = self.order_statistic((below + 1).min(self.count - 1));
+        low + (high - low) * rank.fract()
+    }
+
+    /// The value at 0-based `rank`, to 1 %; the extremes are exact.
+    #[must_use]
+    pub fn order_statistic(&self, rank: u64) -> f64 {
+        if rank == 0 {
+            return self.min();
+        }
+        if rank + 1 >= self.count {
+            return self.max();
+        }
+        let mut seen = 0;
+        for &(bin, n) in &self.bins {
+            seen += u64::from(n);
+            if seen > rank {
+                return bin_value(bin).clamp(self.min, self.max);
+            }
+        }
+        self.max()
+    }
+}
+
+/// The sum of two histograms that are sorted by bin.
+fn merge_bins(a: &[(i16, u32)], b: &[(i16, u32)]) -> Vec<(i16, u32)> {
+    let mut out = Vec::with_capacity(a.len() + b.len());
+    let (mut i, mut j) = (0, 0);
+    while let (Some(&(bin_a, n_a)), Some(&(bin_b, n_b))) = (a.get(i), b.get(j)) {
+        match bin_a.cmp(&bin_b) {
+            std::cmp::Ordering::Less => {
+                out.push((bin_a, n_a));
+                i += 1;
+            }
+            std::cmp::Ordering::Greater => {
+                out.push((bin_b, n_b));
+                j += 1;
+            }
+            std::cmp::Ordering::Equal => {
+                out.push((bin_a, n_a.saturating_add(n_b)));
+                i += 1;
+                j += 1;
+            }
+        }
+    }
+    out.extend_from_slice(a.get(i..).unwrap_or_default());
+    out.extend_from_slice(b.get(j..).unwrap_or_default());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(sorted: &[f64], q: f64) -> f64 {
+        let rank = q * (sorted.len() - 1) as f64;
+        let (lo, hi) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
+        lo + (hi - lo) * rank.fract()
+    }
+
+    #[test]
+    fn quantiles_are_within_one_percent() {
+        for n in [1_usize, 2, 3, 10, 1000] {
+            let mut values: Vec<f64> = (0..n).map(|i| ((i * 7919 % n) as f64 * 0.013).exp() * 0.7).collect();
+            let sketch = Sketch::of(&mut values);
+            for q in [0.0, 0.5, 0.9, 0.95, 0.99, 1.0] {
+                let (want, got) = (exact(&values, q), sketch.quantile(q));
+                assert!((got / want - 1.0).abs() <= 0.01, "n {n} q {q}: {got} beside {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn merging_is_commutative_and_equals_the_whole() {
+        let mut all: Vec<f64> = (0..500).map(|i| f64::from(i % 37) * 1.5).collect();
+        let (mut left, mut right) = (all[..200].to_vec(), all[200..].to_vec());
+        let (a, b, whole) = (Sketch::of(&mut left), Sketch::of(&mut right), Sketch::of(&mut all));
+        let (mut ab, mut ba) = (a.clone(), b.clone());
+        ab.merge(&b);
+        ba.merge(&a);
+        assert_eq!(ab, ba);
+        assert_eq!((ab.bins(), ab.count(), ab.min(), ab.max()), (whole.bins(), whole.count(), whole.min(), whole.max()));
+    }
+
+    #[test]
+    fn an_empty_sketch_has_no_numbers() {
+        let empty = Sketch::default();
+        assert!(empty.quantile(0.5).is_nan() && empty.mean().is_nan() && empty.min().is_nan());
+        assert_eq!(Sketch::of(&mut [f64::NAN, f64::INFINITY]).count(), 0);
+    }
+
+    #[test]
+    fn zeros_have_their_own_bin() {
+        let sketch = Sketch::of(&mut [0.0, 0.0, 0.0, 8.0]);
+        assert_eq!(sketch.bins().first(), Some(&(ZERO_BIN, 3)));
+        assert!(sketch.quantile(0.5).abs() < f64::EPSILON);
+    }
+}
