@@ -1,1 +1,103 @@
-//! To come.
+//! The commands: what they accept, and which job they start. No decisions are taken here.
+
+mod ingest;
+mod init;
+mod ledger;
+mod migrate;
+mod recommend;
+mod replay;
+mod report;
+mod run;
+mod schedule;
+mod table;
+
+use crate::error::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Batch analysis and forecasting of workflow performance.
+#[derive(Debug, Parser)]
+#[command(name = "paceline", version, max_term_width = 100)]
+pub struct Cli {
+    /// Say more on stderr: -v for each step, -vv for details.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Log lines as JSON, for log collectors.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented paceline.yaml, and a sample lake if asked.
+    Init(init::InitArgs),
+    /// Bring what other systems recorded into the lake.
+    Ingest(ingest::IngestArgs),
+    /// Analyse the lake as of one instant and publish the results.
+    Run(run::RunArgs),
+    /// Run the jobs of one or more configs when they are due, until stopped.
+    Schedule(schedule::ScheduleArgs),
+    /// Write the weekly report from published tables: one self-contained HTML file.
+    Report(report::ReportArgs),
+    /// Show published recommendations.
+    Recommend(recommend::RecommendArgs),
+    /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
+    Replay(replay::ReplayArgs),
+    /// Bring the Postgres schema up or down.
+    Migrate(migrate::MigrateArgs),
+    /// Show or verify the history of commits.
+    Ledger(ledger::LedgerArgs),
+}
+
+/// How a command prints its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// Aligned columns for people.
+    #[default]
+    Table,
+    /// One JSON document for programs.
+    Json,
+}
+
+impl Cli {
+    /// Sends the log to stderr: sentences for people, JSON where asked. `RUST_LOG` overrules `-v`.
+    pub fn set_up_log(&self) {
+        let level = match self.verbose {
+            0 => LevelFilter::WARN,
+            1 => LevelFilter::INFO,
+            _ => LevelFilter::DEBUG,
+        };
+        let own = EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into());
+        let filter = own.try_from_env().ok().filter(|_| std::env::var_os("RUST_LOG").is_some()).unwrap_or_else(|| {
+            EnvFilter::new(format!("error,paceline={level}"))
+        });
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        if self.log_json {
+            log.json().init();
+        } else {
+            log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init();
+        }
+    }
+}
+
+/// Runs the command; the number is the exit code of a command that finished.
+///
+/// # Errors
+/// With the failure that ended it, which knows its exit code.
+pub async fn run(cli: Cli) -> Result<u8> {
+    match cli.command {
+        Command::Init(args) => init::init(&args).await,
+        Command::Ingest(args) => ingest::ingest(&args).await,
+        Command::Run(args) => run::run(&args).await,
+        Command::Schedule(args) => schedule::schedule(&args).await,
+        Command::Report(args) => report::report(&args).await,
+        Command::Recommend(args) => recommend::recommend(&args).await,
+        Command::Replay(args) => replay::replay(&args).await,
+        Command::Migrate(args) => migrate::migrate(&args).await,
+        Command::Ledger(args) => ledger::ledger(&args).await,
+    }
+}

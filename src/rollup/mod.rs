@@ -1,1 +1,20 @@
-//! To come.
+//! From canonical tables to what the analyses see: buckets, series, samples, arm statistics, run graphs.
+//!
+//! A day of the lake is reduced once, to a [`DayDigest`]; the analyses work on the digests of the window. A later run
+//! reads only the days whose files have changed, so its cost goes with what is new and memory with what is kept.
+
+mod arms;
+mod buckets;
+mod digest;
+mod executions;
+mod graphs;
+mod history;
+mod samples;
+
+pub use arms::{ARM_METRICS, ArmCell, ArmKey};
+pub use buckets::{Buckets, DailyCell, Period, buckets};
+pub use digest::{DayDigest, InputFile, Provenance, digest};
+pub use executions::{Day, Executions, Status, day};
+pub use history::{History, HistoryBuilder};
+pub use graphs::{Selection, run_graphs};
+pub use samples::{Origins, step_samples_ended};

@@ -46,22 +46,22 @@ impl Sketch {
     #[must_use]
     pub fn of(values: &mut [f64]) -> Self {
         values.sort_unstable_by(f64::total_cmp);
-        let mut sketch = Self::default();
-        for &value in values.iter().filter(|v| v.is_finite()) {
-            if sketch.count == 0 {
-                sketch.min = value;
-            }
-            sketch.max = value;
-            sketch.count += 1;
-            sketch.sum += value;
-            sketch.sum_sq += value * value;
-            let bin = bin_of(value);
-            match sketch.bins.last_mut() {
+        let finite: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+        Self::of_sorted(&finite, finite.iter().sum(), finite.iter().map(|v| v * v).sum())
+    }
+
+    /// The sketch of finite values that are sorted already, with sums that were folded in another order.
+    #[must_use]
+    pub fn of_sorted(sorted: &[f64], sum: f64, sum_sq: f64) -> Self {
+        let mut bins: Vec<(i16, u32)> = Vec::new();
+        for bin in sorted.iter().map(|&value| bin_of(value)) {
+            match bins.last_mut() {
                 Some((last, n)) if *last == bin => *n += 1,
-                _ => sketch.bins.push((bin, 1)),
+                _ => bins.push((bin, 1)),
             }
         }
-        sketch
+        let (min, max) = (sorted.first().copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0));
+        Self { count: sorted.len() as u64, sum, sum_sq, min, max, bins }
     }
 
     /// Adds all that `other` has seen.

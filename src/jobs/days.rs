@@ -1,0 +1,159 @@
+//! The days of the window: which must be read, and what is kept of each.
+
+use crate::error::{Error, Result};
+use crate::ingest::{self, Conformed};
+use crate::io::{FetchError, Object, Store};
+use crate::rollup::{self, Day, InputFile};
+use crate::tables::{CanonicalTable, Reject, Runs, Steps, runs, steps};
+use chrono::NaiveDate;
+use polars::prelude::*;
+use std::collections::BTreeMap;
+use std::io::Cursor;
+
+/// The columns of `runs` that the job looks at.
+const RUN_COLUMNS: [&str; 15] = [
+    runs::RUN_ID,
+    runs::WORKFLOW_ID,
+    runs::WORKFLOW_TYPE,
+    runs::STARTED_AT,
+    runs::ENDED_AT,
+    runs::STATUS,
+    runs::PROVIDER,
+    runs::PLATFORM,
+    runs::EXPERIMENT_ID,
+    runs::VARIANT,
+    runs::UNIT_ID,
+    runs::QUEUE_MS,
+    runs::TOKENS,
+    runs::COST_USD,
+    runs::INPUT_BYTES,
+];
+
+/// The columns of `steps` that the job looks at.
+const STEP_COLUMNS: [&str; 26] = [
+    steps::RUN_ID,
+    steps::WORKFLOW_ID,
+    steps::WORKFLOW_TYPE,
+    steps::STEP_ID,
+    steps::STEP_TYPE,
+    steps::ATTEMPT,
+    steps::DEPENDS_ON,
+    steps::STARTED_AT,
+    steps::ENDED_AT,
+    steps::DURATION_MS,
+    steps::STATUS,
+    steps::PROVIDER,
+    steps::PLATFORM,
+    steps::CPU_PCT,
+    steps::MEMORY_MB,
+    steps::CPU_REQUEST,
+    steps::MEMORY_REQUEST_MB,
+    steps::API_CALLS,
+    steps::NETWORK_BYTES,
+    steps::INPUT_BYTES,
+    steps::TOKENS_IN,
+    steps::TOKENS_OUT,
+    steps::COST_USD,
+    steps::CACHE_KEY,
+    steps::CACHE_HIT,
+    steps::QUEUE_MS,
+];
+
+/// The files of one day of the lake.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DayFiles {
+    runs: Vec<Object>,
+    steps: Vec<Object>,
+}
+
+impl DayFiles {
+    /// Path, size and tag of each, sorted by path: `runs/…` before `steps/…`.
+    pub(crate) fn identities(&self) -> Vec<(String, u64, String)> {
+        self.runs.iter().chain(&self.steps).map(|o| (o.path.clone(), o.size, o.tag.clone())).collect()
+    }
+}
+
+/// The days of the lake from `first` to `last`, both included.
+pub(crate) async fn list(lake: &Store, first: NaiveDate, last: NaiveDate) -> Result<BTreeMap<NaiveDate, DayFiles>> {
+    let mut days: BTreeMap<NaiveDate, DayFiles> = BTreeMap::new();
+    for table in ["runs", "steps"] {
+        for folder in lake.folders(table).await? {
+            let Some(date) = folder.strip_prefix("date=").and_then(|text| text.parse::<NaiveDate>().ok()) else { continue };
+            if date < first || date > last {
+                continue;
+            }
+            let objects = lake.list(&format!("{table}/{folder}")).await?;
+            let objects = objects.into_iter().filter(|object| object.path.ends_with(".parquet"));
+            let day = days.entry(date).or_default();
+            if table == "runs" { day.runs.extend(objects) } else { day.steps.extend(objects) }
+        }
+    }
+    Ok(days)
+}
+
+/// A day of the lake as read at a cutoff.
+pub(crate) struct ReadDay {
+    /// What was accepted.
+    pub(crate) day: Day,
+    /// What it was read from.
+    pub(crate) inputs: Vec<InputFile>,
+    /// What was refused.
+    pub(crate) rejects: Vec<Reject>,
+}
+
+/// Reads a day: the needed columns of its files, checked row by row. A file that can't be read is a reject.
+pub(crate) async fn read(lake: &Store, files: &DayFiles, as_of_us: i64) -> Result<ReadDay> {
+    let mut inputs = Vec::new();
+    let mut rejects = Vec::new();
+    let runs: Runs = read_table(lake, &files.runs, &RUN_COLUMNS, &mut inputs, &mut rejects).await?;
+    let steps: Steps = read_table(lake, &files.steps, &STEP_COLUMNS, &mut inputs, &mut rejects).await?;
+    let day = on_cpu(move || rollup::day(&runs, &steps, as_of_us)).await??;
+    Ok(ReadDay { day, inputs, rejects })
+}
+
+async fn read_table<T>(
+    lake: &Store,
+    objects: &[Object],
+    columns: &'static [&'static str],
+    inputs: &mut Vec<InputFile>,
+    rejects: &mut Vec<Reject>,
+) -> Result<T>
+where
+    T: CanonicalTable + Send + 'static,
+{
+    let mut files: Vec<(String, DataFrame)> = Vec::new();
+    for object in objects {
+        let mut input =
+            InputFile { path: object.path.clone(), size: object.size, tag: object.tag.clone(), digest: String::new() };
+        match lake.fetch_columns(object, columns).await {
+            Ok(fetched) => {
+                input.digest.clone_from(&fetched.digest);
+                match on_cpu(move || decode(fetched.bytes, columns)).await? {
+                    Ok(frame) => files.push((object.path.clone(), frame)),
+                    Err(error) => rejects.push(Reject::file(&object.path, format!("not a readable Parquet file: {error}"))),
+                }
+            }
+            Err(FetchError::NotParquet(reason)) => {
+                input.digest = "unreadable".to_owned();
+                rejects.push(Reject::file(&object.path, format!("not a readable Parquet file: {reason}")));
+            }
+            Err(FetchError::Store(error)) => return Err(error),
+        }
+        inputs.push(input);
+    }
+    let Conformed { table, rejects: refused, .. } = on_cpu(move || ingest::conform_all::<T>(files)).await??;
+    rejects.extend(refused);
+    Ok(table)
+}
+
+fn decode(bytes: bytes::Bytes, columns: &[&str]) -> PolarsResult<DataFrame> {
+    let mut reader = ParquetReader::new(Cursor::new(bytes));
+    let schema = reader.schema()?;
+    let present = columns.iter().filter(|name| schema.contains(name)).map(|name| (*name).to_owned()).collect();
+    reader.with_columns(Some(present)).read_parallel(ParallelStrategy::None).finish()
+}
+
+/// Runs blocking work without holding up the reactor.
+pub(crate) async fn on_cpu<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(format!("a worker stopped: {e}")))
+}

@@ -1,0 +1,183 @@
+//! The window of a run: every day reduced, those that have not changed since an earlier run taken from what was kept.
+
+use super::days::{self, DayFiles, on_cpu};
+use super::spill::{Spill, SpillFolder};
+use crate::error::{Error, Result};
+use crate::io::Store;
+use crate::publish::parquet::write_table;
+use crate::pure::series::Metric;
+use crate::pure::units::DAY_US;
+use crate::rollup::{self, DayDigest, History, HistoryBuilder, Period, Provenance};
+use crate::tables::published::{ROLLUPS, RollupColumns};
+use chrono::NaiveDate;
+use futures::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Days that are read at the same time: enough to keep both reading and reducing busy, few enough that memory stays
+/// that of a handful of partitions.
+const DAYS_AT_ONCE: usize = 3;
+
+/// How the days of the window are reduced.
+#[derive(Debug, Clone)]
+pub(crate) struct Reduction {
+    /// Name of the job: what is kept of a day belongs to it.
+    pub(crate) job: String,
+    /// The cutoff.
+    pub(crate) as_of_us: i64,
+    /// What is measured.
+    pub(crate) metrics: Vec<Metric>,
+    /// Periods that are published at all.
+    pub(crate) periods: Vec<Period>,
+    /// First day that gets buckets shorter than a day.
+    pub(crate) subdaily_from: NaiveDate,
+    /// Most executions of a day to keep for learning.
+    pub(crate) sample_budget: usize,
+}
+
+impl Reduction {
+    fn periods_of(&self, date: NaiveDate) -> Vec<Period> {
+        let wanted = |period: &Period| *period == Period::Day || date >= self.subdaily_from;
+        self.periods.iter().copied().filter(wanted).collect()
+    }
+}
+
+/// The days of the lake that the run looks at, with what is published of them already.
+pub(crate) struct Window {
+    /// Files by day.
+    pub(crate) days: BTreeMap<NaiveDate, DayFiles>,
+    /// Digests of the inputs of the last run of this job, by path.
+    pub(crate) published_inputs: BTreeMap<String, String>,
+    /// Rollup files that stand in the results by the ledger.
+    pub(crate) published_rollups: BTreeMap<String, String>,
+}
+
+/// What the days turned into.
+pub(crate) struct Reduced {
+    /// New or replaced rollup files.
+    pub(crate) rollups: Vec<Spill>,
+    /// Latest instant in each day's partition, the cutoff not applied.
+    pub(crate) latest_us: BTreeMap<NaiveDate, i64>,
+    /// How many days were read anew.
+    pub(crate) days_read: usize,
+}
+
+/// Reduces every day that is not kept or whose rollups are not published, and keeps it.
+pub(crate) async fn reduce(
+    lake: &Store,
+    results: &Store,
+    window: &Window,
+    reduction: &Reduction,
+    progress: impl Fn(),
+) -> Result<Reduced> {
+    let spill = Arc::new(SpillFolder::new()?);
+    let (progress, spill) = (&progress, &spill);
+    let reduced: Vec<(NaiveDate, i64, Option<Vec<Spill>>)> = stream::iter(&window.days)
+        .map(|(&date, files)| async move {
+            let day = reduce_day(lake, results, window, reduction, date, files, spill).await?;
+            progress();
+            Ok::<_, Error>(day)
+        })
+        .buffered(DAYS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let days_read = reduced.iter().filter(|(_, _, rollups)| rollups.is_some()).count();
+    Ok(Reduced {
+        latest_us: reduced.iter().map(|&(date, latest_us, _)| (date, latest_us)).collect(),
+        rollups: reduced.into_iter().filter_map(|(_, _, rollups)| rollups).flatten().collect(),
+        days_read,
+    })
+}
+
+async fn reduce_day(
+    lake: &Store,
+    results: &Store,
+    window: &Window,
+    reduction: &Reduction,
+    date: NaiveDate,
+    files: &DayFiles,
+    spill: &Arc<SpillFolder>,
+) -> Result<(NaiveDate, i64, Option<Vec<Spill>>)> {
+    let periods = reduction.periods_of(date);
+    let identities = files.identities();
+    if let Some(kept) = kept(results, &reduction.job, date).await?
+        && kept.holds_for(&identities, reduction.as_of_us, reduction.sample_budget)
+        && window.has_published(&kept, date, &periods)
+    {
+        return Ok((date, kept.latest_us, None));
+    }
+    let read = days::read(lake, files, reduction.as_of_us).await?;
+    let (settings, spill) = (reduction.clone(), Arc::clone(spill));
+    let (latest_us, bytes, rollups) = on_cpu(move || {
+        let buckets = rollup::buckets(&read.day, &periods, &settings.metrics);
+        let words = read.day.vocabulary.words().to_vec();
+        let rollups = buckets
+            .levels
+            .into_iter()
+            .map(|(period, rows)| spill_rollups(&spill, date, period, rows, &words))
+            .collect::<Result<Vec<Spill>>>()?;
+        let provenance = Provenance {
+            as_of_us: settings.as_of_us,
+            inputs: read.inputs,
+            rejects: read.rejects,
+            sample_budget: settings.sample_budget,
+        };
+        let digest = rollup::digest(read.day, buckets.daily, provenance);
+        Ok::<_, Error>((digest.latest_us, digest.to_bytes()?, rollups))
+    })
+    .await??;
+    results.put(&kept_path(&reduction.job, date), bytes).await?;
+    Ok((date, latest_us, Some(rollups)))
+}
+
+fn spill_rollups(
+    spill: &SpillFolder,
+    date: NaiveDate,
+    period: Period,
+    rows: RollupColumns,
+    words: &[String],
+) -> Result<Spill> {
+    let n_rows = rows.len() as u64;
+    let bytes = write_table(&rows.into_batch(words)?, &ROLLUPS)?;
+    spill.keep(ROLLUPS.name, rollup_path(date, period), &bytes, n_rows)
+}
+
+fn rollup_path(date: NaiveDate, period: Period) -> String {
+    format!("rollups/period={}/date={date}/part-0.parquet", period.label())
+}
+
+impl Window {
+    /// Whether the rollups of the day were published from these very inputs.
+    fn has_published(&self, kept: &DayDigest, date: NaiveDate, periods: &[Period]) -> bool {
+        let same = |path: &String, digest: &String| self.published_inputs.get(path) == Some(digest);
+        kept.inputs.iter().all(|input| same(&input.path, &input.digest))
+            && periods.iter().all(|&period| self.published_rollups.contains_key(&rollup_path(date, period)))
+    }
+}
+
+/// What was kept of each day, put together. Days come one at a time, so that memory holds the whole once.
+pub(crate) async fn history(results: &Store, window: &Window, reduction: &Reduction) -> Result<History> {
+    let mut builder = HistoryBuilder::default();
+    for &date in window.days.keys() {
+        let Some(digest) = kept(results, &reduction.job, date).await? else {
+            return Err(Error::Internal(format!("what was kept of {date} is gone or damaged")));
+        };
+        builder.add(day_us(date), digest, reduction.as_of_us);
+    }
+    on_cpu(move || builder.finish()).await
+}
+
+async fn kept(results: &Store, job: &str, date: NaiveDate) -> Result<Option<DayDigest>> {
+    let bytes = results.get(&kept_path(job, date)).await?;
+    on_cpu(move || bytes.and_then(|bytes| DayDigest::from_bytes(&bytes))).await
+}
+
+fn kept_path(job: &str, date: NaiveDate) -> String {
+    format!("_state/{job}/date={date}/day.bin")
+}
+
+/// Midnight UTC of the day.
+pub(crate) fn day_us(date: NaiveDate) -> i64 {
+    let days = date.signed_duration_since(NaiveDate::default()).num_days();
+    days.saturating_mul(DAY_US)
+}

@@ -1,0 +1,157 @@
+//! Recorded runs as graphs: attempts joined, declared dependencies resolved, none invented.
+
+use super::executions::{Day, Executions, NO_INSTANT, Status, stable_hash};
+use crate::pure::graph::{Node, RunGraph};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Runs of one workflow kept of one day: enough for replay to see the spread, few enough to keep for months.
+pub const RUNS_PER_DAY: usize = 8;
+
+/// Attempts of one step of one run, as positions in the day's step rows.
+type Attempts<'a> = BTreeMap<&'a str, Vec<usize>>;
+
+/// Which runs become graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Up to [`RUNS_PER_DAY`] succeeded runs of each workflow, chosen by the hash of their ids.
+    Sample,
+    /// Every run, however it ended.
+    All,
+}
+
+/// The selected runs in order of start.
+#[must_use]
+pub fn run_graphs(day: &Day, selection: Selection) -> Vec<RunGraph> {
+    let word = |code: u32| day.vocabulary.word(code).unwrap_or_default();
+    let chosen = chosen_runs(day, selection);
+    let mut steps_of: BTreeMap<usize, Attempts<'_>> = BTreeMap::new();
+    for row in 0..day.steps.len() {
+        if let Some(&run) = chosen.get(&day.steps.run[row]) {
+            steps_of.entry(run).or_default().entry(word(day.steps.step_id[row])).or_default().push(row);
+        }
+    }
+    let mut graphs: Vec<RunGraph> =
+        steps_of.into_iter().map(|(run, attempts)| assemble(day, run, &attempts)).collect();
+    graphs.sort_by(|a, b| (a.started_us, &a.run_id).cmp(&(b.started_us, &b.run_id)));
+    graphs
+}
+
+/// Rows of the chosen runs by the code of their id.
+fn chosen_runs(day: &Day, selection: Selection) -> HashMap<u32, usize> {
+    let runs = &day.runs;
+    if selection == Selection::All {
+        return (0..runs.len()).map(|i| (runs.run[i], i)).collect();
+    }
+    let word = |code: u32| day.vocabulary.word(code).unwrap_or_default();
+    let mut by_workflow: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for i in (0..runs.len()).filter(|&i| runs.status[i] == Status::Succeeded) {
+        by_workflow.entry(runs.workflow_id[i]).or_default().push(i);
+    }
+    let mut chosen = HashMap::new();
+    for members in by_workflow.values_mut() {
+        members.sort_by_cached_key(|&i| (stable_hash(word(runs.run[i])), runs.run[i]));
+        chosen.extend(members.iter().take(RUNS_PER_DAY).map(|&i| (runs.run[i], i)));
+    }
+    chosen
+}
+
+fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> RunGraph {
+    let word = |code: u32| day.vocabulary.word(code).unwrap_or_default();
+    let rows = &day.steps;
+    let first_us = attempts.values().flatten().map(|&r| rows.own_start_us[r]).filter(|&t| t != NO_INSTANT).min();
+    let mut dependencies_known = true;
+    let targets = Targets::of(day, attempts);
+    let mut nodes = Vec::with_capacity(attempts.len());
+    for (step_id, tries) in attempts {
+        let declared = tries.iter().find_map(|&row| declared(day, row));
+        dependencies_known &= declared.is_some();
+        let last = tries.last().copied().unwrap_or_default();
+        nodes.push(Node {
+            step_id: Arc::from(*step_id),
+            step: Arc::from(word(rows.step[last])),
+            duration_ms: elapsed_ms(rows, tries),
+            start_ms: start_ms(rows, tries, first_us),
+            deps: declared.map_or_else(Vec::new, |names| targets.resolve(&names)),
+            cached: tries.iter().any(|&row| rows.cache_hit[row]),
+        });
+    }
+    RunGraph {
+        run_id: word(day.runs.run[run]).to_owned(),
+        workflow_id: word(day.runs.workflow_id[run]).to_owned(),
+        workflow_type: word(day.runs.workflow_type[run]).to_owned(),
+        started_us: day.runs.bucket_us[run],
+        makespan_ms: makespan_ms(&nodes).or_else(|| Some(day.runs.duration_ms[run]).filter(|ms| ms.is_finite())),
+        dependencies_known,
+        nodes,
+    }
+}
+
+/// What a declared name can mean within one run: a step, or all tasks of a process.
+struct Targets<'a> {
+    by_step_id: HashMap<&'a str, u32>,
+    by_process: HashMap<&'a str, Vec<u32>>,
+}
+
+impl<'a> Targets<'a> {
+    fn of(day: &'a Day, attempts: &Attempts<'a>) -> Self {
+        let mut targets = Self { by_step_id: HashMap::new(), by_process: HashMap::new() };
+        for (position, (step_id, tries)) in (0..).zip(attempts) {
+            targets.by_step_id.insert(step_id, position);
+            let process = tries.first().and_then(|&row| day.vocabulary.word(day.steps.step[row]));
+            targets.by_process.entry(process.unwrap_or(step_id)).or_default().push(position);
+        }
+        targets
+    }
+
+    /// Positions of what the names stand for. A name that the run does not hold points past its last node, where
+    /// validation finds it: what dangles is reported, not forgotten.
+    fn resolve(&self, names: &[String]) -> Vec<u32> {
+        let mut deps: Vec<u32> = Vec::with_capacity(names.len());
+        for name in names {
+            if let Some(&step) = self.by_step_id.get(name.as_str()) {
+                deps.push(step);
+            } else if let Some(tasks) = self.by_process.get(name.as_str()) {
+                deps.extend(tasks);
+            } else {
+                deps.push(u32::MAX);
+            }
+        }
+        deps.sort_unstable();
+        deps.dedup();
+        deps
+    }
+}
+
+fn declared(day: &Day, row: usize) -> Option<Vec<String>> {
+    let names = day.depends_on.get_as_series(row)?;
+    let names = names.str().ok()?;
+    Some(names.iter().flatten().map(str::to_owned).collect())
+}
+
+/// From the first attempt's start to the last one's end; the sum of the attempts where no times are known.
+#[expect(clippy::cast_precision_loss, reason = "spans in microseconds stay far below 2^53")]
+fn elapsed_ms(rows: &Executions, tries: &[usize]) -> f64 {
+    let started = tries.iter().map(|&r| rows.own_start_us[r]).min().unwrap_or(NO_INSTANT);
+    let ended = tries.iter().map(|&r| rows.ended_us[r]).max().unwrap_or(NO_INSTANT);
+    if tries.len() > 1 && started != NO_INSTANT && ended != NO_INSTANT {
+        return (ended - started).max(0) as f64 / 1e3;
+    }
+    tries.iter().map(|&r| rows.duration_ms[r]).filter(|ms| ms.is_finite()).sum()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "spans in microseconds stay far below 2^53")]
+fn start_ms(rows: &Executions, tries: &[usize], first_us: Option<i64>) -> Option<f64> {
+    let started = tries.iter().map(|&r| rows.own_start_us[r]).min().filter(|&t| t != NO_INSTANT)?;
+    Some((started - first_us?) as f64 / 1e3)
+}
+
+/// From the first start to the last end, if every uncached step has its times.
+fn makespan_ms(nodes: &[Node]) -> Option<f64> {
+    let mut last = None;
+    for node in nodes.iter().filter(|node| !node.cached) {
+        let end = node.start_ms? + node.duration_ms;
+        last = Some(last.map_or(end, |so_far: f64| so_far.max(end)));
+    }
+    last
+}

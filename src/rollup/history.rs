@@ -1,0 +1,112 @@
+//! The days of the window put together: series, samples, graphs and arms for the analyses.
+
+use super::arms::{ArmCell, ArmKey};
+use super::digest::{DayDigest, InputFile};
+use super::samples::append;
+use crate::pure::graph::RunGraph;
+use crate::pure::samples::{Samples, UNKNOWN};
+use crate::pure::series::{Centre, Metric, Series, SeriesKey};
+use crate::pure::stats::sketch::Sketch;
+use crate::pure::units::DAY_US;
+use crate::tables::Reject;
+use std::collections::BTreeMap;
+
+/// Everything the analyses see.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Daily series by key, complete days only.
+    pub series: Vec<Series>,
+    /// Executions for learning, in order of start.
+    pub samples: Samples,
+    /// Runs for replay, in order of start.
+    pub graphs: Vec<RunGraph>,
+    /// Sums for experiments.
+    pub arms: BTreeMap<ArmKey, ArmCell>,
+    /// What was read.
+    pub inputs: Vec<InputFile>,
+    /// What was refused.
+    pub rejects: Vec<Reject>,
+    /// Runs and step rows accepted.
+    pub rows: (u64, u64),
+}
+
+/// Collects digests, oldest day first.
+#[derive(Debug, Default)]
+pub struct HistoryBuilder {
+    history: History,
+    cells: BTreeMap<SeriesKey, BTreeMap<i64, Sketch>>,
+    days: Vec<i64>,
+}
+
+impl HistoryBuilder {
+    /// Adds the day that starts at `day_us`. Days come in order of time; a day that is not over at the cutoff is
+    /// learned from but is no point of a series.
+    pub fn add(&mut self, day_us: i64, digest: DayDigest, as_of_us: i64) {
+        let history = &mut self.history;
+        history.rows.0 += digest.rows.0;
+        history.rows.1 += digest.rows.1;
+        history.inputs.extend(digest.inputs);
+        history.rejects.extend(digest.rejects);
+        history.graphs.extend(digest.graphs);
+        append(&mut history.samples, digest.samples);
+        for (key, cell) in digest.arms {
+            let into = history.arms.entry(key).or_default();
+            into.assigned += cell.assigned;
+            into.statistics.resize_with(into.statistics.len().max(cell.statistics.len()), Default::default);
+            for (a, b) in into.statistics.iter_mut().zip(&cell.statistics) {
+                a.merge(b);
+            }
+        }
+        if day_us + DAY_US > as_of_us {
+            return;
+        }
+        self.days.push(day_us);
+        let word = |code: u32| digest.vocabulary.word(code).map(str::to_owned);
+        for cell in digest.cells {
+            let key = SeriesKey {
+                workflow_id: word(cell.workflow_id).unwrap_or_default(),
+                workflow_type: word(cell.workflow_type).unwrap_or_default(),
+                step: if cell.step == UNKNOWN { None } else { word(cell.step) },
+                metric: cell.metric,
+            };
+            // An execution can lie in the partition of its run's day and start on the next: it counts for the run's day.
+            self.cells.entry(key).or_default().entry(day_us).or_default().merge(&cell.sketch);
+        }
+    }
+
+    /// The whole. A series reaches from its first day with data to the last complete day of the window.
+    #[must_use]
+    pub fn finish(self) -> History {
+        let Self { mut history, cells, days } = self;
+        if let Some(&last_day) = days.last() {
+            history.series = cells.into_iter().filter_map(|(key, days)| series(key, days, last_day)).collect();
+        }
+        history
+    }
+}
+
+fn series(key: SeriesKey, mut days: BTreeMap<i64, Sketch>, last_day: i64) -> Option<Series> {
+    let start_us = *days.keys().next()?;
+    let length = usize::try_from((last_day - start_us).div_euclid(DAY_US)).ok()? + 1;
+    let sketches: Vec<Sketch> = (0_i64..)
+        .take(length)
+        .map(|day| days.remove(&(start_us + day * DAY_US)).unwrap_or_default())
+        .collect();
+    Some(Series {
+        values: sketches.iter().map(|sketch| centre(key.metric, sketch)).collect(),
+        counts: sketches.iter().map(|sketch| u32::try_from(sketch.count()).unwrap_or(u32::MAX)).collect(),
+        key,
+        period_us: DAY_US,
+        start_us,
+        sketches,
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn centre(metric: Metric, sketch: &Sketch) -> f64 {
+    match metric.centre() {
+        Centre::Median => sketch.quantile(0.5),
+        Centre::Mean => sketch.mean(),
+        Centre::Count => sketch.count() as f64,
+    }
+}
