@@ -1,1 +1,4 @@
-//! To come.
+//! From results to what others read.
+
+pub mod parquet;
+pub mod rows;
