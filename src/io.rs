@@ -3,15 +3,17 @@
 use crate::error::{Error, Result};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::path::Path;
+use object_store::path::{Path, PathPart};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use std::ops::Range;
 use std::sync::Arc;
 use url::Url;
 
 /// Bytes read from the end of a Parquet file at first; most footers fit.
 const FOOTER_GUESS: u64 = 64 * 1024;
+/// Environment variables that may hold the options of a store start with one of these, in lower case.
+const CLOUD_PREFIXES: [&str; 4] = ["aws_", "google_", "azure_", "allow_http"];
 
 /// A folder in an object store. Paths given to its methods are relative to it.
 #[derive(Debug, Clone)]
@@ -26,16 +28,29 @@ impl Store {
     /// region come from the environment by the names the cloud's own tools use.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a URL that no store understands.
+    /// [`Error::Usage`] for a URL that no store understands; [`Error::Disk`] for a folder that can't be made.
     pub fn open(location: &str) -> Result<Self> {
+        // Only names that belong to a cloud: a variable such as TOKEN or REGION would be read as an option, too.
+        let ours = |key: &str| CLOUD_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        let environment = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?.to_ascii_lowercase(), value.into_string().ok()?)));
+        Self::open_with(location, environment.filter(|(key, _)| ours(key)))
+    }
+
+    /// Opens a location with options given by name (`aws_endpoint_url`, `aws_allow_http`, …) and none from the
+    /// environment. Unknown names are passed over.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(location: &str, options: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
         let url = to_url(location)?;
         if url.scheme() == "file" {
             let path = url.to_file_path().map_err(|()| Error::Usage(format!("{location:?} is no local path")))?;
             std::fs::create_dir_all(&path).map_err(|source| Error::Disk { action: "creating", path, source })?;
         }
-        let environment = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
-        let (inner, prefix) = object_store::parse_url_opts(&url, environment).map_err(|source| {
-            Error::Usage(format!("{location:?} is no location: {source}; write file:///…, s3://…, gs://… or az://…"))
+        let (inner, prefix) = object_store::parse_url_opts(&url, options).map_err(|source| {
+            let shown = redacted(&url);
+            Error::Usage(format!("{shown} is no location: {source}; write file:///…, s3://…, gs://… or az://…"))
         })?;
         Ok(Self { inner: Arc::from(inner), prefix, url: redacted(&url) })
     }
@@ -53,7 +68,7 @@ impl Store {
     }
 
     fn full(&self, path: &str) -> Path {
-        path.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |at, part| at.join(part))
+        path.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |at, part| at.join(as_is(part)))
     }
 
     fn relative(&self, path: &Path) -> String {
@@ -93,6 +108,18 @@ impl Store {
             listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
         names.sort();
         Ok(names)
+    }
+
+    /// Size and tag of an object, or none where there is no such object.
+    ///
+    /// # Errors
+    /// For everything but absence.
+    pub async fn head(&self, path: &str) -> Result<Option<Object>> {
+        match self.inner.head(&self.full(path)).await {
+            Ok(meta) => Ok(Some(Object { path: path.to_owned(), size: meta.size, tag: tag_of(&meta) })),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(self.failed("reading", path, source)),
+        }
     }
 
     /// The whole object, or none where there is no such object.
@@ -154,8 +181,8 @@ impl Store {
     /// # Errors
     /// [`FetchError::NotParquet`] when the bytes are none; the store's error when they can't be had.
     pub async fn parquet_metadata(&self, object: &Object) -> std::result::Result<ParquetMetaData, FetchError> {
-        let (tail, tail_start) = self.parquet_tail(object).await?;
-        parse_footer(&tail, tail_start, object.size)
+        let (tail, _) = self.parquet_tail(object).await?;
+        parse_footer(&tail, object.size)
     }
 
     async fn parquet_tail(&self, object: &Object) -> std::result::Result<(Bytes, u64), FetchError> {
@@ -184,21 +211,8 @@ impl Store {
         columns: &[&str],
     ) -> std::result::Result<FetchedColumns, FetchError> {
         let (tail, tail_start) = self.parquet_tail(object).await?;
-        let metadata = parse_footer(&tail, tail_start, object.size)?;
-        let mut ranges: Vec<Range<u64>> = Vec::new();
-        for group in metadata.row_groups() {
-            for chunk in group.columns() {
-                let root = chunk.column_path().parts().first().map_or("", String::as_str);
-                if columns.contains(&root) {
-                    let (start, length) = chunk.byte_range();
-                    let end = start.saturating_add(length);
-                    if end > object.size {
-                        return Err(FetchError::NotParquet(format!("column {root:?} claims bytes beyond its end")));
-                    }
-                    ranges.push(start..end);
-                }
-            }
-        }
+        let metadata = parse_footer(&tail, object.size)?;
+        let ranges = chunk_ranges(&metadata, columns, object.size)?;
         let parts = self
             .inner
             .get_ranges(&self.full(&object.path), &ranges)
@@ -250,6 +264,12 @@ pub enum FetchError {
     Store(#[from] Error),
 }
 
+/// A part of a path as it stands in the store: what was listed can be asked for again. Only what can't be a part
+/// (`..`, control characters) is escaped.
+fn as_is(part: &str) -> PathPart<'_> {
+    PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part))
+}
+
 fn to_url(location: &str) -> Result<Url> {
     if location.contains("://") {
         return Url::parse(location)
@@ -279,7 +299,7 @@ fn position(offset: u64) -> usize {
 
 fn copy_into(bytes: &mut [u8], at: u64, part: &[u8]) {
     let at = position(at);
-    if let Some(target) = bytes.get_mut(at..at + part.len()) {
+    if let Some(target) = bytes.get_mut(at..at.saturating_add(part.len())) {
         target.copy_from_slice(part);
     }
 }
@@ -291,9 +311,32 @@ fn footer_length(tail: &[u8]) -> std::result::Result<u64, FetchError> {
     }
 }
 
-fn parse_footer(tail: &Bytes, tail_start: u64, size: u64) -> std::result::Result<ParquetMetaData, FetchError> {
-    let _ = tail_start;
+fn parse_footer(tail: &Bytes, size: u64) -> std::result::Result<ParquetMetaData, FetchError> {
     let mut reader = ParquetMetaDataReader::new();
     reader.try_parse_sized(tail, size).map_err(|e| FetchError::NotParquet(e.to_string()))?;
     reader.finish().map_err(|e| FetchError::NotParquet(e.to_string()))
+}
+
+/// Where the chunks of `columns` lie.
+fn chunk_ranges(
+    metadata: &ParquetMetaData,
+    columns: &[&str],
+    size: u64,
+) -> std::result::Result<Vec<Range<u64>>, FetchError> {
+    let chunks = metadata.row_groups().iter().flat_map(|group| group.columns());
+    chunks
+        .filter(|chunk| chunk.column_path().parts().first().is_some_and(|root| columns.contains(&root.as_str())))
+        .map(|chunk| {
+            chunk_range(chunk).filter(|range| range.end <= size).ok_or_else(|| {
+                FetchError::NotParquet(format!("column {} claims bytes beyond its end", chunk.column_path().string()))
+            })
+        })
+        .collect()
+}
+
+/// The parquet crate's own `byte_range` panics on the negative offsets that a damaged footer may claim.
+fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = u64::try_from(chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset())).ok()?;
+    let length = u64::try_from(chunk.compressed_size()).ok()?;
+    Some(start..start.checked_add(length)?)
 }

@@ -4,6 +4,7 @@
 mod duplicates;
 mod schema;
 
+pub mod published;
 pub mod rejects;
 pub mod runs;
 pub mod steps;

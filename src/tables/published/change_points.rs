@@ -1,0 +1,35 @@
+use super::Instant;
+use super::rows::published_table;
+
+published_table! {
+    /// Where the normal of a series changed.
+    "change_points" => ChangePointRow, grain "workflow × step (null = the run) × metric × instant", key [workflow_id, workflow_type, step, metric, changed_at];
+    /// The workflow.
+    workflow_id: String,
+    /// The workflow's type.
+    workflow_type: String,
+    /// The derived step, null for the run.
+    step: Option<String>,
+    /// What is measured.
+    metric: String,
+    /// The unit of before and after.
+    unit: String,
+    /// Start of the first bucket of the new regime.
+    changed_at: Instant,
+    /// Centre before.
+    before: f64,
+    /// Centre after.
+    after: f64,
+    /// after / before; null where that is not defined.
+    effect_ratio: f64 => "ratio",
+    /// Lower end of the interval of effect_ratio.
+    effect_lower: f64 => "ratio",
+    /// Upper end of the interval of effect_ratio.
+    effect_upper: f64 => "ratio",
+    /// Coverage probability of the interval.
+    level: f64 => "ratio",
+    /// Significance of the change.
+    p_value: f64,
+    /// open, or accepted as the new normal.
+    state: String,
+}
