@@ -210,7 +210,9 @@ async fn start_beating(pattern: &str, beat: mpsc::Sender<()>) -> Result<JobSched
     let strike = Beat::new_async(pattern, move |_id, _scheduler| {
         let beat = beat.clone();
         // A full channel means that the last beat is still being looked at: nothing is lost with this one.
-        Box::pin(async move { drop(beat.try_send(())) })
+        Box::pin(async move {
+            let _ = beat.try_send(());
+        })
     });
     scheduler.add(strike.map_err(no_beat)?).await.map_err(no_beat)?;
     scheduler.start().await.map_err(no_beat)?;
