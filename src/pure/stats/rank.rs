@@ -65,7 +65,7 @@ pub fn kruskal_wallis(values: &[f64], groups: &[usize], n_groups: usize) -> f64 
     let used = sums.iter().filter(|(_, count)| *count > 0.0);
     let (between, k) = used.fold((0.0, 0.0), |(h, k), (sum, count)| (h + sum * sum / count, k + 1.0));
     let correction = 1.0 - ties / (n * n * n - n);
-    if k < 2.0 || !(correction > 0.0) {
+    if k < 2.0 || correction.is_nan() || correction <= 0.0 {
         return 1.0;
     }
     let h = (12.0 / (n * (n + 1.0)) * between - 3.0 * (n + 1.0)) / correction;
@@ -84,7 +84,6 @@ pub struct MannWhitney {
 /// Compares two histograms over the same classes, `(class, count)` sorted by class. None where one is empty or all
 /// values lie in one class.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 pub fn mann_whitney_binned(a: &[(i16, u32)], b: &[(i16, u32)]) -> Option<MannWhitney> {
     let total = |bins: &[(i16, u32)]| bins.iter().map(|&(_, n)| f64::from(n)).sum::<f64>();
     let (n_a, n_b) = (total(a), total(b));
