@@ -1,5 +1,8 @@
 //! What is normal, what changed, what is strange, what is slow.
 
+pub mod change_points;
+pub mod levelling;
+
 use crate::series::SeriesKey;
 use crate::units::{Interval, Level};
 use serde::{Deserialize, Serialize};

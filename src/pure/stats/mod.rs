@@ -1,3 +1,6 @@
 //! Statistics that several modules share.
 
+pub mod dist;
+pub mod fdr;
+pub mod rank;
 pub mod sketch;
