@@ -1,3 +1,4 @@
 //! Statistics that several modules share.
 
+pub mod optimize;
 pub mod sketch;
