@@ -2,5 +2,6 @@
 
 pub mod dist;
 pub mod fdr;
+pub mod optimize;
 pub mod rank;
 pub mod sketch;

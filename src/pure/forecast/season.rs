@@ -1,0 +1,151 @@
+//! A first look at a series that outliers and gaps do not tilt: seasonal profile, level, slope, noise.
+
+/// Makes the median absolute deviation of normal noise its standard deviation.
+const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
+
+/// The outline of a stretch of values; the state from which smoothing starts its way back through time.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outline {
+    /// What each phase adds; one zero where there is no season. Phases count from index 0 of the values.
+    pub(super) profile: Vec<f64>,
+    /// Median without the profile.
+    pub(super) level: f64,
+    /// Robust change per bucket.
+    pub(super) slope: f64,
+    /// Level on the slope at the last bucket.
+    pub(super) end_level: f64,
+    /// Standard deviation of the noise between neighbours, robust.
+    pub(super) noise: f64,
+}
+
+impl Outline {
+    /// The outline of `values` (NaN = gap) with a season of `season` buckets (1 = none).
+    pub(super) fn of(values: &[f64], season: usize) -> Self {
+        let profile = if season > 1 { profile(values, season) } else { vec![0.0] };
+        let rest: Vec<f64> = values.iter().zip(profile.iter().cycle()).map(|(v, p)| v - p).collect();
+        let level = median(known(&rest).collect()).unwrap_or(0.0);
+        let slope = slope(&rest);
+        let ahead: Vec<f64> = (0..).zip(&rest).map(|(i, v): (u32, _)| v - slope * f64::from(i)).collect();
+        let start = median(known(&ahead).collect()).unwrap_or(level);
+        let end_level = start + slope * values.len().saturating_sub(1) as f64;
+        Self { profile, level, slope, end_level, noise: noise(&rest) }
+    }
+}
+
+fn known(values: &[f64]) -> impl Iterator<Item = f64> {
+    values.iter().copied().filter(|v| !v.is_nan())
+}
+
+/// Median (mean of the middle two); none of nothing.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    let middle = values.len() / 2;
+    let even = values.len().is_multiple_of(2);
+    if values.is_empty() {
+        return None;
+    }
+    let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let lower = if even { below.iter().copied().max_by(f64::total_cmp) } else { None };
+    Some(lower.map_or(upper, |lower| 0.5 * (lower + upper)))
+}
+
+/// Median by phase of what lies above the moving median of one season, centred on zero.
+fn profile(values: &[f64], season: usize) -> Vec<f64> {
+    let half = season / 2;
+    let mut by_phase = vec![Vec::new(); season];
+    let whole_windows = half..values.len().saturating_sub(half);
+    let positions = if whole_windows.len() >= season { whole_windows } else { 0..values.len() };
+    for idx in positions {
+        // `idx` lies inside `values` and a remainder of `season` inside `by_phase`.
+        let window = &values[idx.saturating_sub(half)..(idx + half + 1).min(values.len())];
+        let value = values[idx];
+        if let (false, Some(centre)) = (value.is_nan(), median(known(window).collect())) {
+            by_phase[idx % season].push(value - centre);
+        }
+    }
+    let mut profile: Vec<f64> = by_phase.into_iter().map(|above| median(above).unwrap_or(0.0)).collect();
+    let mean = profile.iter().sum::<f64>() / season as f64;
+    profile.iter_mut().for_each(|p| *p -= mean);
+    profile
+}
+
+/// Median slope between the medians of up to twelve equal blocks (Theil-Sen on blocks: quick, and as robust).
+fn slope(values: &[f64]) -> f64 {
+    const BLOCKS: usize = 12;
+    let width = values.len().div_ceil(BLOCKS).max(1);
+    let centres: Vec<(f64, f64)> = values
+        .chunks(width)
+        .enumerate()
+        .filter_map(|(i, block)| Some(((i * width) as f64 + 0.5 * block.len() as f64, median(known(block).collect())?)))
+        .collect();
+    let pairs = centres.iter().enumerate().flat_map(|(i, a)| centres.iter().skip(i + 1).map(move |b| (a, b)));
+    median(pairs.map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect()).unwrap_or(0.0)
+}
+
+/// Robust size of the steps from one known value to the next; the mean step where most of them are zero.
+fn noise(values: &[f64]) -> f64 {
+    let steps: Vec<f64> = known(values).zip(known(values).skip(1)).map(|(a, b)| (b - a).abs()).collect();
+    let mean = steps.iter().sum::<f64>() / steps.len().max(1) as f64;
+    let robust = median(steps).unwrap_or(0.0) * MAD_TO_SIGMA;
+    if robust > 0.0 { robust } else { mean }
+}
+
+/// Lays the stretch before `regime_start` on the level of the stretch after it, so that it tells about the season and the
+/// noise but not about the level. Unchanged where either side is empty.
+pub(super) fn align_regimes(values: &mut [f64], regime_start: usize, season: usize) {
+    let Some((before, after)) = values.split_at_mut_checked(regime_start) else { return };
+    let window = (4 * season).max(8);
+    let profile = Outline::of(before, season).profile;
+    let rest = |(idx, value): (usize, &f64)| value - profile[idx % profile.len()];
+    let recent: Vec<f64> = before.iter().enumerate().rev().map(rest).filter(|v| !v.is_nan()).take(window).collect();
+    let start = before.len();
+    let new: Vec<f64> =
+        after.iter().enumerate().map(|(i, v)| rest((start + i, v))).filter(|v| !v.is_nan()).take(window).collect();
+    if let (Some(old_level), Some(new_level)) = (median(recent), median(new)) {
+        before.iter_mut().for_each(|v| *v += new_level - old_level);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weekly(n: usize, slope: f64) -> Vec<f64> {
+        (0..n).map(|i| 10.0 + slope * i as f64 + if i % 7 >= 5 { -3.0 } else { 0.0 }).collect()
+    }
+
+    #[test]
+    fn sees_season_slope_and_level_through_spikes_and_gaps() {
+        let mut values = weekly(70, 0.1);
+        values[20] = 500.0;
+        values[33] = f64::NAN;
+        let outline = Outline::of(&values, 7);
+        assert!((outline.slope - 0.1).abs() < 0.01, "{outline:?}");
+        let dip = outline.profile[0] - outline.profile[6];
+        assert!((dip - 3.0).abs() < 0.5, "{outline:?}");
+        assert!((outline.end_level - (10.0 + 6.9 - 6.0 / 7.0)).abs() < 0.3, "{outline:?}");
+    }
+
+    #[test]
+    fn degenerate_input_gives_zeros() {
+        for values in [vec![], vec![f64::NAN; 5], vec![2.0]] {
+            let outline = Outline::of(&values, 7);
+            assert!(outline.slope.abs() + outline.noise < 1e-12, "{outline:?}");
+        }
+    }
+
+    #[test]
+    fn an_older_regime_is_laid_on_the_new_level() {
+        let mut values = weekly(42, 0.0);
+        values[35..].iter_mut().for_each(|v| *v += 20.0);
+        align_regimes(&mut values, 35, 7);
+        let whole = weekly(42, 0.0);
+        assert!(values.iter().zip(&whole).all(|(a, b)| (a - b - 20.0).abs() < 1e-9), "{values:?}");
+    }
+
+    #[test]
+    fn median_of_even_and_odd() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(vec![]), None);
+    }
+}
