@@ -1,5 +1,20 @@
 //! One run as a graph of steps: critical path, slots, and replay of what a change would do.
 
+mod critical_path;
+mod ensemble;
+mod recording;
+mod replay;
+mod slots;
+mod topology;
+mod validate;
+
+pub use critical_path::{CriticalPath, critical_path};
+pub use ensemble::{Ensemble, EnsembleParams, NotReplayable, Saving};
+pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
+pub use slots::{Slots, slots};
+pub use topology::Topology;
+pub use validate::GraphIssue;
+
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -39,3 +54,16 @@ pub struct Node {
     /// Answered from a cache: its times are not this run's.
     pub cached: bool,
 }
+
+impl Node {
+    /// What it took in this run: nothing where the answer came from a cache.
+    #[must_use]
+    pub fn busy_ms(&self) -> f64 {
+        if self.cached { 0.0 } else { self.duration_ms }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod examples;
+#[cfg(test)]
+mod real_runs;

@@ -1,0 +1,409 @@
+//! The recent runs of one workflow, prepared once, replayed under many changes.
+
+use super::RunGraph;
+use super::recording::{Recording, StepCodes};
+use super::replay::{Change, Edits, ReplayError, Scratch, simulate};
+use super::slots::{Slots, slots_of};
+use crate::units::Level;
+use std::sync::Arc;
+
+/// How many runs are replayed, and how sure intervals are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EnsembleParams {
+    /// At most so many of the latest runs (40).
+    pub max_runs: usize,
+    /// Fewer say nothing about spread: none is replayed (5).
+    pub min_runs: usize,
+    /// Of very large runs only the latest are taken that hold so many nodes together (200 000).
+    pub max_nodes: usize,
+    /// Coverage of intervals (0.9).
+    pub level: Level,
+    /// Seed of the bootstrap (7).
+    pub seed: u64,
+}
+
+impl Default for EnsembleParams {
+    fn default() -> Self {
+        let level = Level::new(0.9).unwrap_or(Level::DEFAULT);
+        Self { max_runs: 40, min_runs: 5, max_nodes: 200_000, level, seed: 7 }
+    }
+}
+
+/// Why the runs of a workflow are not replayed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NotReplayable {
+    /// Too few runs with known dependencies.
+    #[error("replay needs {needed} runs with declared dependencies, found {usable} of {total}")]
+    TooFewRuns {
+        /// Least number of runs.
+        needed: usize,
+        /// Runs that can be replayed.
+        usable: usize,
+        /// Runs that were given.
+        total: usize,
+    },
+    /// A change that can't be made.
+    #[error(transparent)]
+    Change(#[from] ReplayError),
+}
+
+/// What a change saves end to end, over runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Saving {
+    /// Share of end-to-end time; negative where the change costs time.
+    pub share: f64,
+    /// Interval of `share`.
+    pub share_lower: f64,
+    /// Interval of `share`.
+    pub share_upper: f64,
+    /// Mean end-to-end time of the runs: `share × end_to_end_ms` is what a run saves.
+    pub end_to_end_ms: f64,
+    /// Coverage of the interval.
+    pub level: Level,
+    /// Runs behind it.
+    pub n_runs: usize,
+}
+
+impl Saving {
+    /// Nothing saved, and that is known.
+    #[must_use]
+    pub fn none(level: Level) -> Self {
+        Self { share: 0.0, share_lower: 0.0, share_upper: 0.0, end_to_end_ms: 0.0, level, n_runs: 0 }
+    }
+
+    /// The same as shares between 0 and 1: what is published. A change that costs time saves nothing.
+    #[must_use]
+    pub fn published(self) -> Self {
+        let clamp = |share: f64| if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+        let share = clamp(self.share);
+        Self {
+            share,
+            share_lower: clamp(self.share_lower).min(share),
+            share_upper: clamp(self.share_upper).max(share),
+            ..self
+        }
+    }
+
+    /// Milliseconds saved per run.
+    #[must_use]
+    pub fn ms(&self) -> f64 {
+        self.share * self.end_to_end_ms
+    }
+
+    /// Interval of [`Saving::ms`].
+    #[must_use]
+    pub fn ms_interval(&self) -> (f64, f64) {
+        (self.share_lower * self.end_to_end_ms, self.share_upper * self.end_to_end_ms)
+    }
+}
+
+/// The recent runs of one workflow. Slots are the most that any of them was seen to use; where no run has times they are
+/// fitted or bounded run by run ([`Slots`]).
+#[derive(Debug)]
+pub struct Ensemble {
+    codes: StepCodes,
+    runs: Vec<Prepared>,
+    params: EnsembleParams,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    recording: Recording,
+    /// One scenario, or both bounds where the slots are unknown.
+    scenarios: [Scenario; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Scenario {
+    slots: Option<usize>,
+    /// Replayed without changes.
+    base_ms: f64,
+    /// The longer of recorded and replayed: a saving is never a share of less than either.
+    end_to_end_ms: f64,
+}
+
+impl Ensemble {
+    /// Prepares the latest of `graphs`, all of one workflow; runs that can't be replayed are left out.
+    ///
+    /// # Errors
+    /// [`NotReplayable::TooFewRuns`] where fewer than `min_runs` can be replayed.
+    pub fn new(graphs: &[&RunGraph], params: EnsembleParams) -> Result<Self, NotReplayable> {
+        let mut codes = StepCodes::default();
+        let mut recordings = recent(graphs, params, &mut codes);
+        if recordings.len() < params.min_runs.max(1) {
+            let (needed, usable, total) = (params.min_runs.max(1), recordings.len(), graphs.len());
+            return Err(NotReplayable::TooFewRuns { needed, usable, total });
+        }
+        share_slots(&mut recordings);
+        let mut scratch = Scratch::default();
+        let runs = recordings.into_iter().map(|recording| Prepared::new(recording, &mut scratch)).collect();
+        Ok(Self { codes, runs, params })
+    }
+
+    /// How many runs are replayed.
+    #[must_use]
+    pub fn n_runs(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Start of the earliest and of the latest run.
+    #[must_use]
+    pub fn span_us(&self) -> (i64, i64) {
+        let starts = || self.runs.iter().map(|run| run.recording.started_us);
+        (starts().min().unwrap_or(0), starts().max().unwrap_or(0))
+    }
+
+    /// The derived steps of all runs, in order of first sight.
+    #[must_use]
+    pub fn steps(&self) -> &[Arc<str>] {
+        self.codes.names()
+    }
+
+    /// The most executions that any run was seen to hold at once; none where no run has times.
+    #[must_use]
+    pub fn observed_slots(&self) -> Option<usize> {
+        self.recordings().filter_map(|run| run.times.as_ref()).map(|times| times.slots).max()
+    }
+
+    /// Median of |ln(replayed / recorded)| of unchanged replays: how far off the model is. 0 where nothing was recorded.
+    #[must_use]
+    pub fn replay_error(&self) -> f64 {
+        let off = |run: &Prepared| {
+            let ratio = run.scenarios[0].base_ms / run.recording.recorded_ms?;
+            (ratio > 0.0).then(|| ratio.ln().abs())
+        };
+        let mut errors: Vec<f64> = self.runs.iter().filter_map(off).collect();
+        errors.sort_by(f64::total_cmp);
+        errors.get(errors.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    /// What `changes`, made together, save over all runs. See [`Ensemble::saving_since`].
+    ///
+    /// # Errors
+    /// As [`Ensemble::saving_since`].
+    pub fn saving(&self, changes: &[Change], scratch: &mut Scratch) -> Result<Saving, NotReplayable> {
+        self.saving_since(i64::MIN, changes, scratch)
+    }
+
+    /// What `changes`, made together, save in the runs that started at `since_us` or later: the ratio of summed savings to
+    /// summed end-to-end time, with a percentile bootstrap over runs (Efron 1979), widened by the replay error on both
+    /// sides. Where slots are unknown, both bounds are replayed: the smaller saving is the estimate and the interval spans
+    /// both.
+    ///
+    /// # Errors
+    /// [`NotReplayable::TooFewRuns`] since then, and changes that can't be made.
+    pub fn saving_since(
+        &self,
+        since_us: i64,
+        changes: &[Change],
+        scratch: &mut Scratch,
+    ) -> Result<Saving, NotReplayable> {
+        let edits = Edits::new(changes, &self.codes)?;
+        let runs: Vec<&Prepared> = self.runs.iter().filter(|run| run.recording.started_us >= since_us).collect();
+        if runs.len() < self.params.min_runs.max(1) {
+            let (needed, usable, total) = (self.params.min_runs.max(1), runs.len(), self.runs.len());
+            return Err(NotReplayable::TooFewRuns { needed, usable, total });
+        }
+        let mut replay = |at: usize| {
+            let pairs: Vec<_> = runs.iter().map(|run| run.saved(at, &edits, scratch)).collect();
+            self.estimate(&pairs)
+        };
+        let first = replay(0);
+        if runs.iter().all(|run| run.scenarios[0].slots == run.scenarios[1].slots) {
+            return Ok(first);
+        }
+        Ok(both(first, replay(1)))
+    }
+
+    pub(crate) fn code(&self, step: &str) -> Option<u32> {
+        self.codes.code(step)
+    }
+
+    pub(crate) fn recordings(&self) -> impl Iterator<Item = &Recording> {
+        self.runs.iter().map(|run| &run.recording)
+    }
+
+    /// `pairs`: saved and end-to-end milliseconds of each run, not empty.
+    fn estimate(&self, pairs: &[(f64, f64)]) -> Saving {
+        let ratio = |sums: (f64, f64)| if sums.1 > 0.0 { sums.0 / sums.1 } else { 0.0 };
+        let add = |sums: (f64, f64), pair: &(f64, f64)| (sums.0 + pair.0, sums.1 + pair.1);
+        let sums = pairs.iter().fold((0.0, 0.0), add);
+        let mut draw = SplitMix(self.params.seed);
+        let resample =
+            |_| ratio((0..pairs.len()).fold((0.0, 0.0), |sums, _| add(sums, &pairs[draw.below(pairs.len())])));
+        let mut shares: Vec<f64> = (0..RESAMPLES).map(resample).collect();
+        shares.sort_by(f64::total_cmp);
+        let tail = self.params.level.alpha() / 2.0;
+        let (share, factor) = (ratio(sums), self.replay_error().exp());
+        Saving {
+            share,
+            share_lower: widen(quantile(&shares, tail), 1.0 / factor).min(share),
+            share_upper: widen(quantile(&shares, 1.0 - tail), factor).max(share),
+            end_to_end_ms: sums.1 / pairs.len() as f64,
+            level: self.params.level,
+            n_runs: pairs.len(),
+        }
+    }
+}
+
+const RESAMPLES: usize = 400;
+
+/// Moves a positive end by `factor` and a negative one the other way.
+fn widen(end: f64, factor: f64) -> f64 {
+    if end >= 0.0 { end * factor } else { end / factor }
+}
+
+/// `sorted` is not empty.
+fn quantile(sorted: &[f64], p: f64) -> f64 {
+    let at = (p * (sorted.len() - 1) as f64).round() as usize;
+    sorted[at.min(sorted.len() - 1)]
+}
+
+fn both(a: Saving, b: Saving) -> Saving {
+    let smaller = if a.ms() <= b.ms() { a } else { b };
+    let (share_lower, share_upper) = (a.share_lower.min(b.share_lower), a.share_upper.max(b.share_upper));
+    Saving { share_lower, share_upper, ..smaller }
+}
+
+impl Prepared {
+    fn new(recording: Recording, scratch: &mut Scratch) -> Self {
+        let (low, high) = match &recording.times {
+            Some(_) => Slots::Observed(recording.slots),
+            None => slots_of(&recording, scratch),
+        }
+        .scenarios();
+        let mut scenario = |slots| {
+            let base_ms = simulate(&recording, &Edits::default(), slots, scratch);
+            Scenario { slots, base_ms, end_to_end_ms: base_ms.max(recording.recorded_ms.unwrap_or(0.0)) }
+        };
+        let scenarios = [scenario(low), scenario(high)];
+        Self { recording, scenarios }
+    }
+
+    fn saved(&self, at: usize, edits: &Edits, scratch: &mut Scratch) -> (f64, f64) {
+        let scenario = self.scenarios[at];
+        let slots = edits.slots.unwrap_or(scenario.slots);
+        let changed_ms = simulate(&self.recording, edits, slots, scratch);
+        (scenario.base_ms - changed_ms, scenario.end_to_end_ms)
+    }
+}
+
+/// The latest replayable runs, within the limits, latest first.
+fn recent(graphs: &[&RunGraph], params: EnsembleParams, codes: &mut StepCodes) -> Vec<Recording> {
+    let mut latest = graphs.to_vec();
+    latest.sort_by(|a, b| b.started_us.cmp(&a.started_us).then_with(|| a.run_id.cmp(&b.run_id)));
+    let mut n_nodes = 0;
+    let mut recordings = Vec::new();
+    for graph in latest {
+        if recordings.len() >= params.max_runs || (n_nodes > params.max_nodes && recordings.len() >= params.min_runs) {
+            break;
+        }
+        // Empty runs say nothing, broken ones were reported when they were validated.
+        if let Ok(recording) = Recording::new(graph, codes)
+            && recording.len() > 0
+        {
+            n_nodes += recording.len();
+            recordings.push(recording);
+        }
+    }
+    recordings
+}
+
+/// The slots belong to the workflow's surroundings, not to one run: what one run used was there for the others.
+fn share_slots(recordings: &mut [Recording]) {
+    let most = recordings.iter().filter_map(|run| run.times.as_ref()).map(|times| times.slots).max().unwrap_or(1);
+    for recording in recordings {
+        recording.split_waits(most);
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, the same everywhere.
+struct SplitMix(u64);
+
+impl SplitMix {
+    /// Uniform in `0..n`, by the high bits of a product (Lemire 2019, without the rejection that n ≪ 2³² does not need).
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        let high = (z ^ (z >> 31)) >> 32;
+        ((high * n as u64) >> 32) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::super::examples::{fork_join, timed};
+    use super::*;
+
+    fn runs(n: usize) -> Vec<RunGraph> {
+        // b takes 30 + i, so runs differ; two slots were really used.
+        let run = |i: usize| {
+            let b = 30.0 + i as f64;
+            let mut run = timed(&[
+                ("a", 0.0, 10.0, &[]),
+                ("b", 10.0, b, &[0]),
+                ("c", 10.0, 20.0, &[0]),
+                ("d", 10.0 + b, 5.0, &[1, 2]),
+            ]);
+            run.started_us = i as i64;
+            run
+        };
+        (0..n).map(run).collect()
+    }
+
+    fn ensemble(runs: &[RunGraph]) -> Result<Ensemble, NotReplayable> {
+        Ensemble::new(&runs.iter().collect::<Vec<_>>(), EnsembleParams::default())
+    }
+
+    #[test]
+    fn the_share_is_of_end_to_end_time() {
+        let runs = runs(10);
+        let ensemble = ensemble(&runs).unwrap();
+        assert_eq!(ensemble.observed_slots(), Some(2));
+        assert!(ensemble.replay_error() < 1e-12);
+        let halve = [Change::Speedup { step: "b".into(), factor: 0.5 }];
+        let saving = ensemble.saving(&halve, &mut Scratch::default()).unwrap();
+        // c (20) hides part of it: each run saves b − 20.
+        let saved: f64 = (0..10).map(|i| 10.0 + f64::from(i)).sum();
+        let total: f64 = (0..10).map(|i| 45.0 + f64::from(i)).sum();
+        assert!((saving.share - saved / total).abs() < 1e-12, "{saving:?}");
+        assert!(saving.share_lower < saving.share && saving.share < saving.share_upper);
+        assert!((saving.ms() - saved / 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_changed_saves_nothing_and_the_order_of_runs_is_no_matter() {
+        let mut some = runs(8);
+        let forward = ensemble(&some).unwrap();
+        let remove = [Change::Remove { step: "b".into() }];
+        let mut scratch = Scratch::default();
+        let (nothing, removed) =
+            (forward.saving(&[], &mut scratch).unwrap(), forward.saving(&remove, &mut scratch).unwrap());
+        assert_eq!((nothing.share_lower, nothing.share, nothing.share_upper), (0.0, 0.0, 0.0));
+        some.reverse();
+        assert_eq!(ensemble(&some).unwrap().saving(&remove, &mut scratch).unwrap(), removed);
+    }
+
+    #[test]
+    fn unknown_slots_give_both_bounds() {
+        let runs: Vec<_> = (0..6).map(|_| fork_join()).collect();
+        let saving = ensemble(&runs).unwrap().saving(&[Change::Remove { step: "c".into() }], &mut Scratch::default());
+        let saving = saving.unwrap();
+        // Unlimited: nothing. One slot: 20 of 65.
+        assert_eq!((saving.share, saving.share_lower), (0.0, 0.0));
+        assert!((saving.share_upper - 20.0 / 65.0).abs() < 1e-12, "{saving:?}");
+    }
+
+    #[test]
+    fn too_few_or_unknown_runs_are_told() {
+        let mut some = runs(6);
+        some.iter_mut().take(2).for_each(|run| run.dependencies_known = false);
+        let refused = ensemble(&some).unwrap_err();
+        assert_eq!(refused, NotReplayable::TooFewRuns { needed: 5, usable: 4, total: 6 });
+        let since = ensemble(&runs(9)).unwrap().saving_since(7, &[], &mut Scratch::default()).unwrap_err();
+        assert_eq!(since, NotReplayable::TooFewRuns { needed: 5, usable: 2, total: 9 });
+    }
+}

@@ -1,0 +1,143 @@
+//! One run made ready for many replays: flat columns, no strings.
+
+use super::replay::{ReplayError, checked_duration};
+use super::slots::{observed_slots, saturation_ends};
+use super::{Node, RunGraph, Topology};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Numbers for the step names that several runs share.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StepCodes {
+    names: Vec<Arc<str>>,
+    codes: HashMap<Arc<str>, u32>,
+}
+
+impl StepCodes {
+    fn intern(&mut self, name: &Arc<str>) -> u32 {
+        if let Some(&code) = self.codes.get(name) {
+            return code;
+        }
+        let code = self.names.len() as u32;
+        self.names.push(Arc::clone(name));
+        self.codes.insert(Arc::clone(name), code);
+        code
+    }
+
+    pub(crate) fn code(&self, name: &str) -> Option<u32> {
+        self.codes.get(name).copied()
+    }
+
+    pub(crate) fn names(&self) -> &[Arc<str>] {
+        &self.names
+    }
+}
+
+/// The recorded times of a run, relative to its first step; all vectors (n_nodes,).
+#[derive(Debug, Clone)]
+pub(crate) struct Times {
+    /// When each node started; a cached one when it was ready.
+    pub(crate) start_ms: Vec<f64>,
+    /// When the last of its dependencies had ended.
+    pub(crate) ready_ms: Vec<f64>,
+    /// Most executions seen at once.
+    pub(crate) slots: usize,
+}
+
+/// A run in columns; all vectors (n_nodes,).
+#[derive(Debug, Clone)]
+pub(crate) struct Recording {
+    pub(crate) topology: Topology,
+    /// Cached steps take 0.
+    pub(crate) durations_ms: Vec<f64>,
+    /// Time between "ready, and a slot is free" and the start: what the scheduler itself took.
+    pub(crate) lags_ms: Vec<f64>,
+    /// Answered from a cache: needs no slot.
+    pub(crate) cached: Vec<bool>,
+    /// Who goes first when several wait: lower goes first.
+    pub(crate) ranks: Vec<u32>,
+    pub(crate) steps: Vec<u32>,
+    pub(crate) times: Option<Times>,
+    /// The slots against which waits were split; means nothing where times are unknown.
+    pub(crate) slots: usize,
+    pub(crate) recorded_ms: Option<f64>,
+    pub(crate) started_us: i64,
+}
+
+impl Recording {
+    pub(crate) fn new(graph: &RunGraph, codes: &mut StepCodes) -> Result<Self, ReplayError> {
+        let topology = Topology::new(graph)?;
+        let durations_ms = graph.nodes.iter().map(checked_duration).collect::<Result<Vec<_>, _>>()?;
+        let times = times(&graph.nodes, &topology, &durations_ms);
+        let ranks = ranks(&topology, times.as_ref());
+        let mut recording = Self {
+            lags_ms: vec![0.0; durations_ms.len()],
+            cached: graph.nodes.iter().map(|node| node.cached).collect(),
+            steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
+            recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
+            started_us: graph.started_us,
+            slots: 1,
+            topology,
+            durations_ms,
+            ranks,
+            times,
+        };
+        recording.split_waits(recording.times.as_ref().map_or(1, |times| times.slots));
+        Ok(recording)
+    }
+
+    /// Splits every recorded wait into the part that `slots` busy slots explain, which a replay finds again by itself, and
+    /// the rest, which is kept as the node's own lag.
+    pub(crate) fn split_waits(&mut self, slots: usize) {
+        let Some(times) = &self.times else { return };
+        self.slots = slots;
+        let freed_ms = saturation_ends(&times.start_ms, &self.durations_ms, slots);
+        for (id, lag) in self.lags_ms.iter_mut().enumerate() {
+            let start = times.start_ms[id];
+            let n_before = freed_ms.partition_point(|at| *at <= start);
+            let free = freed_ms[..n_before].last().copied().unwrap_or(0.0);
+            *lag = if self.cached[id] { 0.0 } else { (start - times.ready_ms[id].max(free)).max(0.0) };
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.durations_ms.len()
+    }
+}
+
+/// Times are known where every execution of this very run has a start; half-known times are not used.
+fn times(nodes: &[Node], topology: &Topology, durations_ms: &[f64]) -> Option<Times> {
+    let known = |node: &Node| node.cached || node.start_ms.is_some_and(f64::is_finite);
+    if !nodes.iter().any(|node| !node.cached) || !nodes.iter().all(known) {
+        return None;
+    }
+    let first = nodes.iter().filter(|node| !node.cached).filter_map(|node| node.start_ms).fold(f64::INFINITY, f64::min);
+    let mut start_ms = vec![0.0; nodes.len()];
+    let mut ready_ms = vec![0.0; nodes.len()];
+    for &id in topology.order() {
+        let id = id as usize;
+        let ended = |dep: &u32| start_ms[*dep as usize] + durations_ms[*dep as usize];
+        ready_ms[id] = nodes[id].deps.iter().map(ended).fold(0.0, f64::max);
+        start_ms[id] = nodes[id].start_ms.filter(|_| !nodes[id].cached).map_or(ready_ms[id], |start| start - first);
+    }
+    let slots = observed_slots(&start_ms, durations_ms);
+    Some(Times { start_ms, ready_ms, slots })
+}
+
+/// The order of recorded starts, and where these are equal or unknown, the topological one.
+fn ranks(topology: &Topology, times: Option<&Times>) -> Vec<u32> {
+    let mut order = topology.order().to_vec();
+    if let Some(times) = times {
+        order.sort_by(|a, b| times.start_ms[*a as usize].total_cmp(&times.start_ms[*b as usize]));
+    }
+    let mut ranks = vec![0; order.len()];
+    for (rank, id) in (0..).zip(order) {
+        ranks[id as usize] = rank;
+    }
+    ranks
+}
+
+fn recorded_ms(graph: &RunGraph, times: Option<&Times>, durations_ms: &[f64]) -> Option<f64> {
+    let from_times = || times.map(|t| t.start_ms.iter().zip(durations_ms).map(|(s, d)| s + d).fold(0.0, f64::max));
+    graph.makespan_ms.filter(|ms| ms.is_finite() && *ms > 0.0).or_else(from_times)
+}

@@ -1,0 +1,490 @@
+//! What a change would do: the recorded run, executed again on paper.
+//!
+//! A deterministic list scheduler (Graham 1969) as a discrete-event simulation: a node is ready when all its
+//! dependencies have ended; as soon as a slot is free, the ready node that started first in the recording gets it (without
+//! times: the first in topological order), waits its own recorded lag, and runs for its duration. Lags are the part of a
+//! recorded wait that neither dependencies nor busy slots explain, so that an unchanged replay comes out as near to the
+//! recording as the model allows; how near is `replayed / recorded`, and callers publish it.
+//!
+//! A cached step's times belong to the run that computed it: here it takes no time and no slot. A duration of 0 is a
+//! duration; a negative or non-finite one is an error, since any number put in its place would be invented.
+
+use super::recording::{Recording, StepCodes};
+use super::{Node, RunGraph};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+/// Why a run can't be replayed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ReplayError {
+    /// Dependencies were not declared (or were cyclic), and none are invented.
+    #[error("run {run_id:?} declares no dependencies, so what could start when is unknown")]
+    DependenciesUnknown {
+        /// The run.
+        run_id: String,
+    },
+    /// A dependency points outside the run.
+    #[error("step {step_id:?} depends on node {dep}, which the run does not have")]
+    Dangling {
+        /// Who waits.
+        step_id: String,
+        /// The index that is out of range.
+        dep: u32,
+    },
+    /// Steps wait for each other.
+    #[error("{n_steps} steps wait for each other or for such steps, so no order exists")]
+    Cyclic {
+        /// How many can't be ordered.
+        n_steps: usize,
+    },
+    /// A duration that is negative or not finite.
+    #[error("step {step_id:?} took {duration_ms} ms; a duration is finite and not negative")]
+    Duration {
+        /// The step.
+        step_id: String,
+        /// What it says.
+        duration_ms: f64,
+    },
+    /// A factor that is negative or not finite.
+    #[error("the factor of step {step:?} is {factor}; it must be finite and not negative (0.5 halves durations)")]
+    Factor {
+        /// The step.
+        step: String,
+        /// What was asked for.
+        factor: f64,
+    },
+    /// Nothing can run on no slot.
+    #[error("a run needs at least one slot, found 0")]
+    NoSlots,
+}
+
+/// What is changed before a replay. `step` is the derived step; a step that a run doesn't have changes nothing in it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Multiplies the durations of a step by `factor`; several on one step multiply.
+    Speedup {
+        /// The step.
+        step: Arc<str>,
+        /// 0.5 halves its durations.
+        factor: f64,
+    },
+    /// The step takes no time, no slot, and no lag.
+    Remove {
+        /// The step.
+        step: Arc<str>,
+    },
+    /// The step no longer waits, once it is ready and a slot is free.
+    StartWhenReady {
+        /// The step.
+        step: Arc<str>,
+    },
+    /// Another number of slots; none for no limit.
+    Slots(Option<usize>),
+    /// Of the steps that wait, the one with the longest remaining path goes first (Topcuoglu's upward rank), judged by the
+    /// mean duration of each step in the run.
+    LongestFirst,
+}
+
+/// How to replay.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ReplayPlan<'a> {
+    /// Slots to replay with unless a change says otherwise; none for no limit. [`super::slots()`] tells the recorded ones.
+    pub slots: Option<usize>,
+    /// The changes, together.
+    pub changes: &'a [Change],
+}
+
+/// A run as it would have gone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replayed {
+    /// From the start of the first step to the end of the last.
+    pub makespan_ms: f64,
+    /// Start of each node, in the order of [`RunGraph::nodes`].
+    pub starts_ms: Vec<f64>,
+    /// The slots that it was replayed with.
+    pub slots: Option<usize>,
+}
+
+/// Replays one run. For many changes on many runs, [`super::Ensemble`] prepares them once.
+///
+/// # Errors
+/// Every variant of [`ReplayError`] can occur; none is a panic.
+pub fn replay(graph: &RunGraph, plan: &ReplayPlan<'_>) -> Result<Replayed, ReplayError> {
+    let mut codes = StepCodes::default();
+    let recording = Recording::new(graph, &mut codes)?;
+    let edits = Edits::new(plan.changes, &codes)?;
+    let slots = edits.slots.unwrap_or(plan.slots);
+    if slots == Some(0) {
+        return Err(ReplayError::NoSlots);
+    }
+    let mut scratch = Scratch::default();
+    let makespan_ms = simulate(&recording, &edits, slots, &mut scratch);
+    Ok(Replayed { makespan_ms, starts_ms: scratch.starts_ms, slots })
+}
+
+pub(crate) fn checked_duration(node: &Node) -> Result<f64, ReplayError> {
+    let duration_ms = node.busy_ms();
+    if duration_ms.is_finite() && duration_ms >= 0.0 {
+        return Ok(duration_ms);
+    }
+    Err(ReplayError::Duration { step_id: node.step_id.to_string(), duration_ms })
+}
+
+/// Changes with names resolved to step codes. Steps beyond the vectors are unchanged, so the default changes nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Edits {
+    steps: Vec<StepEdit>,
+    pub(crate) slots: Option<Option<usize>>,
+    longest_first: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct StepEdit {
+    factor: f64,
+    keeps_lag: bool,
+    removed: bool,
+}
+
+const UNCHANGED: StepEdit = StepEdit { factor: 1.0, keeps_lag: true, removed: false };
+
+impl Edits {
+    pub(crate) fn new(changes: &[Change], codes: &StepCodes) -> Result<Self, ReplayError> {
+        let mut edits = Self { steps: vec![UNCHANGED; codes.names().len()], ..Self::default() };
+        for change in changes {
+            match change {
+                Change::Speedup { step, factor } if !(factor.is_finite() && *factor >= 0.0) => {
+                    return Err(ReplayError::Factor { step: step.to_string(), factor: *factor });
+                }
+                Change::Speedup { step, factor } => edits.edit(codes.code(step), |edit| edit.factor *= factor),
+                Change::Remove { step } => edits.edit(codes.code(step), |edit| edit.removed = true),
+                Change::StartWhenReady { step } => edits.edit(codes.code(step), |edit| edit.keeps_lag = false),
+                Change::Slots(Some(0)) => return Err(ReplayError::NoSlots),
+                Change::Slots(slots) => edits.slots = Some(*slots),
+                Change::LongestFirst => edits.longest_first = true,
+            }
+        }
+        Ok(edits)
+    }
+
+    fn edit(&mut self, code: Option<u32>, how: impl FnOnce(&mut StepEdit)) {
+        if let Some(edit) = code.and_then(|code| self.steps.get_mut(code as usize)) {
+            how(edit);
+        }
+    }
+
+    fn of(&self, step: u32) -> StepEdit {
+        self.steps.get(step as usize).copied().unwrap_or(UNCHANGED)
+    }
+}
+
+/// Buffers that replays share, so that none allocates once they have grown.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    jobs: Vec<Job>,
+    waiting: Vec<u32>,
+    ranks: Vec<u32>,
+    ready: BinaryHeap<Reverse<u64>>,
+    running: BinaryHeap<Reverse<(u64, u32)>>,
+    ended: Vec<u32>,
+    starts_ms: Vec<f64>,
+    remaining_ms: Vec<f64>,
+    step_means: Vec<(f64, u32)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Job {
+    lag_ms: f64,
+    span_ms: f64,
+    needs_slot: bool,
+}
+
+/// Makespan of `recording` under `edits` with `slots` (none: no limit); leaves the starts in `scratch`.
+pub(crate) fn simulate(recording: &Recording, edits: &Edits, slots: Option<usize>, scratch: &mut Scratch) -> f64 {
+    scratch.load(recording, edits);
+    match slots {
+        None => unlimited(recording, scratch),
+        Some(slots) => limited(recording, slots, scratch),
+    }
+}
+
+impl Scratch {
+    fn load(&mut self, recording: &Recording, edits: &Edits) {
+        self.jobs.clear();
+        self.jobs.extend((0..recording.len()).map(|id| {
+            let edit = edits.of(recording.steps[id]);
+            let kept = if edit.removed { 0.0 } else { 1.0 };
+            let lag = if edit.keeps_lag { recording.lags_ms[id] } else { 0.0 };
+            Job {
+                lag_ms: kept * lag,
+                span_ms: kept * edit.factor * recording.durations_ms[id],
+                needs_slot: !(recording.cached[id] || edit.removed),
+            }
+        }));
+        self.starts_ms.clear();
+        self.starts_ms.resize(recording.len(), 0.0);
+        if edits.longest_first {
+            self.rank_by_remaining_path(recording);
+        } else {
+            self.ranks.clone_from(&recording.ranks);
+        }
+    }
+
+    fn rank_by_remaining_path(&mut self, recording: &Recording) {
+        self.average_steps(recording);
+        self.remaining_ms.clear();
+        self.remaining_ms.resize(recording.len(), 0.0);
+        for &id in recording.topology.order().iter().rev() {
+            let after = |next: &u32| self.remaining_ms[*next as usize];
+            let rest = recording.topology.successors(id).iter().map(after).fold(0.0, f64::max);
+            let (sum, count) = self.step_means[recording.steps[id as usize] as usize];
+            self.remaining_ms[id as usize] = rest + sum / f64::from(count.max(1));
+        }
+        let mut order = recording.topology.order().to_vec();
+        order.sort_by(|a, b| self.remaining_ms[*b as usize].total_cmp(&self.remaining_ms[*a as usize]));
+        self.ranks.clear();
+        self.ranks.resize(order.len(), 0);
+        for (rank, id) in (0..).zip(order) {
+            self.ranks[id as usize] = rank;
+        }
+    }
+
+    /// Durations of single executions are not known before they end; the mean of the step stands for what is expected.
+    fn average_steps(&mut self, recording: &Recording) {
+        let n_steps = recording.steps.iter().max().map_or(0, |code| *code as usize + 1);
+        self.step_means.clear();
+        self.step_means.resize(n_steps, (0.0, 0));
+        for (job, &step) in self.jobs.iter().zip(&recording.steps) {
+            let (sum, count) = &mut self.step_means[step as usize];
+            *sum += job.span_ms;
+            *count += 1;
+        }
+    }
+
+    /// Ends everything in `ended` at `now_ms`, and at once what needs no slot and was waiting for it.
+    fn settle(&mut self, recording: &Recording, now_ms: f64) {
+        while let Some(id) = self.ended.pop() {
+            for &next in recording.topology.successors(id) {
+                let left = &mut self.waiting[next as usize];
+                *left -= 1;
+                if *left == 0 {
+                    self.admit(next, now_ms);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, id: u32, now_ms: f64) {
+        if self.jobs[id as usize].needs_slot {
+            self.ready.push(Reverse((u64::from(self.ranks[id as usize]) << 32) | u64::from(id)));
+        } else {
+            self.starts_ms[id as usize] = now_ms;
+            self.ended.push(id);
+        }
+    }
+
+    fn start(&mut self, id: u32, now_ms: f64) {
+        let job = self.jobs[id as usize];
+        self.starts_ms[id as usize] = now_ms + job.lag_ms;
+        // Times are finite and not negative: their bits order as they do.
+        self.running.push(Reverse(((now_ms + job.lag_ms + job.span_ms).to_bits(), id)));
+    }
+}
+
+/// Longest path over lags and durations: with a slot for everyone nothing else can matter.
+fn unlimited(recording: &Recording, scratch: &mut Scratch) -> f64 {
+    let Scratch { jobs, starts_ms, .. } = scratch;
+    let mut makespan_ms = 0.0_f64;
+    for &id in recording.topology.order() {
+        // `starts_ms` holds the time at which a node is ready until its turn comes.
+        let job = jobs[id as usize];
+        let start = starts_ms[id as usize] + job.lag_ms;
+        starts_ms[id as usize] = start;
+        let end = start + job.span_ms;
+        makespan_ms = makespan_ms.max(end);
+        for &next in recording.topology.successors(id) {
+            let ready = &mut starts_ms[next as usize];
+            *ready = ready.max(end);
+        }
+    }
+    makespan_ms
+}
+
+fn limited(recording: &Recording, slots: usize, scratch: &mut Scratch) -> f64 {
+    scratch.waiting.clear();
+    scratch.waiting.extend_from_slice(recording.topology.indegree());
+    for id in 0..recording.len() as u32 {
+        if recording.topology.indegree()[id as usize] == 0 {
+            scratch.admit(id, 0.0);
+        }
+    }
+    let (mut now_ms, mut free) = (0.0, slots);
+    scratch.settle(recording, now_ms);
+    loop {
+        while free > 0
+            && let Some(Reverse(key)) = scratch.ready.pop()
+        {
+            scratch.start(key as u32, now_ms);
+            free -= 1;
+        }
+        let Some(Reverse((end, id))) = scratch.running.pop() else { return now_ms };
+        now_ms = f64::from_bits(end);
+        scratch.ended.push(id);
+        free += 1;
+        // All that end at one instant end before anyone starts, so that the first in line gets the slot.
+        while let Some(Reverse((_, id))) = scratch.running.peek().copied().filter(|next| next.0.0 == end) {
+            scratch.running.pop();
+            scratch.ended.push(id);
+            free += 1;
+        }
+        scratch.settle(recording, now_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::super::examples::{empty, fork_join, graph, timed};
+    use super::super::{Slots, critical_path, slots};
+    use super::*;
+
+    fn makespan(graph: &RunGraph, slots: Option<usize>, changes: &[Change]) -> f64 {
+        replay(graph, &ReplayPlan { slots, changes }).unwrap().makespan_ms
+    }
+
+    fn speedup(step: &str, factor: f64) -> Change {
+        Change::Speedup { step: step.into(), factor }
+    }
+
+    #[test]
+    fn known_answers() {
+        let run = fork_join();
+        assert_eq!(makespan(&run, None, &[]), 45.0);
+        assert_eq!(makespan(&run, Some(1), &[]), 65.0);
+        assert_eq!(makespan(&run, Some(2), &[]), 45.0);
+        // b at half: c is the longest now, so a local halving of 15 saves only 10 end to end.
+        assert_eq!(makespan(&run, Some(2), &[speedup("b", 0.5)]), 35.0);
+        assert_eq!(makespan(&run, Some(2), &[speedup("c", 0.5)]), 45.0);
+        assert_eq!(makespan(&run, Some(1), &[Change::Remove { step: "b".into() }]), 35.0);
+        assert_eq!(makespan(&run, Some(1), &[Change::Slots(None)]), 45.0);
+        assert_eq!(makespan(&run, Some(1), &[speedup("nobody", 0.1)]), 65.0);
+    }
+
+    #[test]
+    fn savings_do_not_add_up() {
+        let run = fork_join();
+        let saving = |changes: &[Change]| 45.0 - makespan(&run, Some(2), changes);
+        assert_eq!(saving(&[speedup("b", 0.5)]), 10.0);
+        assert_eq!(saving(&[speedup("c", 0.5)]), 0.0);
+        assert_eq!(saving(&[speedup("b", 0.5), speedup("c", 0.5)]), 15.0);
+    }
+
+    /// Two slots, a lag of 2 before b, and c that waits for a slot until a ends:
+    /// ```text
+    /// slot 1  ▇▇▇▇ a ▇▇▇▇|▇▇▇ c ▇▇▇|
+    /// slot 2    ▇▇▇▇▇▇▇▇ b ▇▇▇▇▇▇▇▇|▇ d ▇
+    /// ```
+    fn queued() -> RunGraph {
+        timed(&[("a", 0.0, 10.0, &[]), ("b", 2.0, 20.0, &[]), ("c", 10.0, 8.0, &[]), ("d", 22.0, 4.0, &[1, 2])])
+    }
+
+    #[test]
+    fn an_unchanged_replay_is_the_recording() {
+        let run = queued();
+        assert_eq!(slots(&run).unwrap(), Slots::Observed(2));
+        let replayed = replay(&run, &ReplayPlan { slots: Some(2), changes: &[] }).unwrap();
+        assert_eq!(replayed.starts_ms, [0.0, 2.0, 10.0, 22.0]);
+        assert_eq!(replayed.makespan_ms, 26.0);
+    }
+
+    #[test]
+    fn a_lag_stays_unless_it_is_the_change() {
+        let run = queued();
+        assert_eq!(makespan(&run, None, &[]), 26.0);
+        assert_eq!(makespan(&run, Some(2), &[Change::StartWhenReady { step: "b".into() }]), 24.0);
+        assert_eq!(makespan(&run, Some(2), &[speedup("b", 0.5)]), 22.0);
+    }
+
+    #[test]
+    fn longest_first_lets_the_long_chain_begin() {
+        // On two slots, three short steps in front of a long one.
+        let run = graph(&[("s1", 4.0, &[]), ("s2", 4.0, &[]), ("s3", 4.0, &[]), ("long", 12.0, &[])]);
+        assert_eq!(makespan(&run, Some(2), &[]), 16.0);
+        assert_eq!(makespan(&run, Some(2), &[Change::LongestFirst]), 12.0);
+    }
+
+    #[test]
+    fn a_cached_step_takes_no_slot_and_no_time() {
+        let mut run = fork_join();
+        run.nodes[1].cached = true;
+        run.nodes[1].duration_ms = f64::NAN;
+        assert_eq!(makespan(&run, Some(1), &[]), 35.0);
+        run.nodes.iter_mut().for_each(|node| node.cached = true);
+        assert_eq!(makespan(&run, Some(1), &[]), 0.0);
+    }
+
+    #[test]
+    fn degenerate_graphs_and_changes() {
+        assert_eq!(makespan(&empty(), Some(1), &[]), 0.0);
+        assert_eq!(makespan(&empty(), None, &[]), 0.0);
+        assert_eq!(makespan(&graph(&[("zero", 0.0, &[])]), Some(1), &[]), 0.0);
+        let refuse = |changes: &[Change]| replay(&fork_join(), &ReplayPlan { slots: None, changes }).unwrap_err();
+        assert!(matches!(refuse(&[speedup("a", f64::NAN)]), ReplayError::Factor { .. }));
+        assert!(matches!(refuse(&[speedup("a", -1.0)]), ReplayError::Factor { .. }));
+        assert_eq!(refuse(&[Change::Slots(Some(0))]), ReplayError::NoSlots);
+        assert_eq!(replay(&empty(), &ReplayPlan { slots: Some(0), changes: &[] }), Err(ReplayError::NoSlots));
+    }
+
+    /// Layered random graphs: bounds that hold for every list schedule (Graham): max(path, work / slots) ≤ makespan ≤ path + work / slots.
+    #[test]
+    fn every_schedule_keeps_grahams_bounds() {
+        for seed in 0..60_u64 {
+            let run = layered(seed);
+            let path = critical_path(&run).unwrap();
+            for slots in 1..6 {
+                let ms = makespan(&run, Some(slots), &[]);
+                let share = path.total_work_ms / slots as f64;
+                assert!(
+                    ms >= path.length_ms.max(share) - 1e-6 && ms <= path.length_ms + share + 1e-6,
+                    "{seed} {slots}"
+                );
+            }
+            assert!((makespan(&run, None, &[]) - path.length_ms).abs() < 1e-6);
+            assert!((makespan(&run, Some(1), &[]) - path.total_work_ms).abs() < 1e-6);
+        }
+    }
+
+    /// A schedule that a list scheduler made, recorded with its times, replays to itself.
+    #[test]
+    fn recording_a_replay_and_replaying_it_changes_nothing() {
+        for seed in 0..60 {
+            let mut run = layered(seed);
+            let first = replay(&run, &ReplayPlan { slots: Some(3), changes: &[] }).unwrap();
+            for (node, start) in run.nodes.iter_mut().zip(&first.starts_ms) {
+                node.start_ms = Some(*start);
+            }
+            let Slots::Observed(k) = slots(&run).unwrap() else { panic!("times are known") };
+            let again = makespan(&run, Some(k), &[]);
+            assert!((again - first.makespan_ms).abs() < 1e-6 * first.makespan_ms, "{seed}: {again}");
+        }
+    }
+
+    fn layered(seed: u64) -> RunGraph {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1;
+        let mut next = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let mut run = empty();
+        for id in 0..24_u64 {
+            let deps = if id < 3 { vec![] } else { vec![next(id) as u32, next(id) as u32] };
+            let mut one = graph(&[("x", (1 + next(100)) as f64, &[])]).nodes.remove(0);
+            one.step_id = format!("s{id}").into();
+            one.step = one.step_id.clone();
+            one.deps = deps;
+            run.nodes.push(one);
+        }
+        assert_eq!(run.validate(), []);
+        run
+    }
+}

@@ -1,0 +1,151 @@
+//! How many steps a run could execute at once: seen, fitted, or bounded.
+
+use super::RunGraph;
+use super::recording::{Recording, StepCodes};
+use super::replay::{Edits, ReplayError, Scratch, simulate};
+
+/// How many executions could run side by side, and how that is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Slots {
+    /// The most that were seen running at once: at least as many were there.
+    Observed(usize),
+    /// Times are unknown; this number replays nearest to the recorded makespan.
+    Fitted {
+        /// The number.
+        slots: usize,
+        /// Replayed / recorded makespan with that number. Far from 1, the number says little.
+        ratio: f64,
+    },
+    /// Neither times nor a makespan: anything from one slot to no limit.
+    Unknown,
+}
+
+/// A fit is believed where the replay comes within 20 % of the recording.
+const CREDIBLE_LOG_RATIO: f64 = 0.182_321_556_793_955; // ln 1.2
+
+impl Slots {
+    /// The slot counts to replay with: one where the count is known, else both bounds, one slot and no limit.
+    #[must_use]
+    pub fn scenarios(self) -> (Option<usize>, Option<usize>) {
+        match self {
+            Self::Observed(slots) => (Some(slots), Some(slots)),
+            Self::Fitted { slots, ratio } if ratio.ln().abs() <= CREDIBLE_LOG_RATIO => (Some(slots), Some(slots)),
+            Self::Fitted { .. } | Self::Unknown => (Some(1), None),
+        }
+    }
+}
+
+/// The slots of a run: the largest overlap of its executions where times are known, else the count whose replay is nearest
+/// to the recorded makespan, else [`Slots::Unknown`].
+///
+/// # Errors
+/// As [`super::Topology::new`], and for durations that are negative or not finite.
+pub fn slots(graph: &RunGraph) -> Result<Slots, ReplayError> {
+    let recording = Recording::new(graph, &mut StepCodes::default())?;
+    Ok(slots_of(&recording, &mut Scratch::default()))
+}
+
+pub(crate) fn slots_of(recording: &Recording, scratch: &mut Scratch) -> Slots {
+    match (&recording.times, recording.recorded_ms) {
+        (Some(times), _) => Slots::Observed(times.slots),
+        (None, Some(recorded_ms)) => fit(recording, recorded_ms, scratch),
+        (None, None) => Slots::Unknown,
+    }
+}
+
+/// Bisection over the slot count, as more slots replay no slower (but for rare anomalies of list scheduling).
+fn fit(recording: &Recording, recorded_ms: f64, scratch: &mut Scratch) -> Slots {
+    let unchanged = Edits::default();
+    let mut makespan = |slots| simulate(recording, &unchanged, slots, scratch);
+    let target_ms = recorded_ms.max(makespan(None) * (1.0 + 1e-9));
+    let (mut low, mut high) = (1, recording.len().max(1));
+    while low < high {
+        let mid = low.midpoint(high);
+        if makespan(Some(mid)) <= target_ms { high = mid } else { low = mid + 1 }
+    }
+    let mut ratio_of = |slots| (slots, makespan(Some(slots)) / recorded_ms);
+    let (enough, one_less) = (ratio_of(low), ratio_of((low - 1).max(1)));
+    let off = |(_, ratio): (usize, f64)| ratio.ln().abs();
+    let (slots, ratio) = if off(one_less) < off(enough) { one_less } else { enough };
+    Slots::Fitted { slots, ratio }
+}
+
+/// Clocks round: an overlap shorter than this share of the earlier execution is none.
+const CLOCK_TOLERANCE: f64 = 0.01;
+
+/// The most executions at one instant, at least 1. `start_ms`, `durations_ms`: (n_nodes,).
+pub(crate) fn observed_slots(start_ms: &[f64], durations_ms: &[f64]) -> usize {
+    let events = events(start_ms, durations_ms, 1.0 - CLOCK_TOLERANCE);
+    let (mut running, mut most) = (0_usize, 1);
+    for (_, starts) in events {
+        running = if starts { running + 1 } else { running.saturating_sub(1) };
+        most = most.max(running);
+    }
+    most
+}
+
+/// The instants, ascending, at which all of `slots` had been busy and one came free.
+pub(crate) fn saturation_ends(start_ms: &[f64], durations_ms: &[f64], slots: usize) -> Vec<f64> {
+    let mut ends = Vec::new();
+    let mut running = 0_usize;
+    for (at, starts) in events(start_ms, durations_ms, 1.0) {
+        if starts {
+            running += 1;
+            continue;
+        }
+        if running == slots {
+            ends.push(at);
+        }
+        running = running.saturating_sub(1);
+    }
+    ends
+}
+
+/// Starts (true) and ends (false) by time, ends first among equals; what takes no time occupies nothing.
+fn events(start_ms: &[f64], durations_ms: &[f64], shrink: f64) -> Vec<(f64, bool)> {
+    let busy = start_ms.iter().zip(durations_ms).filter(|(_, duration)| **duration > 0.0);
+    let mut events: Vec<_> = busy.flat_map(|(start, d)| [(*start, true), (start + d * shrink, false)]).collect();
+    events.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::super::examples::{empty, fork_join, timed};
+    use super::*;
+
+    #[test]
+    fn overlap_counts_and_touching_does_not() {
+        // a ▇▇▇▇▇      b starts as a ends, c overlaps b
+        let run = timed(&[("a", 0.0, 10.0, &[]), ("b", 10.0, 10.0, &[0]), ("c", 12.0, 3.0, &[0])]);
+        assert_eq!(slots(&run).unwrap(), Slots::Observed(2));
+        let rounded = timed(&[("a", 0.0, 1_000.0, &[]), ("b", 999.0, 10.0, &[0])]);
+        assert_eq!(slots(&rounded).unwrap(), Slots::Observed(1));
+    }
+
+    #[test]
+    fn without_times_the_makespan_decides() {
+        let mut run = fork_join();
+        assert_eq!(slots(&run).unwrap(), Slots::Unknown);
+        run.makespan_ms = Some(64.0);
+        assert!(
+            matches!(slots(&run).unwrap(), Slots::Fitted { slots: 1, ratio } if (ratio - 65.0 / 64.0).abs() < 1e-12)
+        );
+        run.makespan_ms = Some(46.0);
+        assert!(matches!(slots(&run).unwrap(), Slots::Fitted { slots: 2, .. }));
+    }
+
+    #[test]
+    fn a_fit_that_explains_nothing_leaves_both_bounds() {
+        let mut run = fork_join();
+        run.makespan_ms = Some(650.0);
+        assert_eq!(slots(&run).unwrap().scenarios(), (Some(1), None));
+        assert_eq!(Slots::Observed(3).scenarios(), (Some(3), Some(3)));
+    }
+
+    #[test]
+    fn an_empty_run_has_no_slots_to_know() {
+        assert_eq!(slots(&empty()).unwrap(), Slots::Unknown);
+    }
+}
