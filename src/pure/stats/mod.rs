@@ -1,3 +1,4 @@
 //! Statistics that several modules share.
 
+pub mod robust;
 pub mod sketch;
