@@ -1,5 +1,19 @@
 //! Learning from executions: regression with conformal intervals, isolation forest, honest backtests.
 
+mod backtest;
+mod conformal;
+pub mod dataset;
+pub mod isolation_forest;
+mod level;
+mod line;
+mod pooling;
+pub mod predictions;
+mod regression;
+mod shared;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod train;
+
 use crate::units::Interval;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +97,8 @@ pub struct Anomaly {
 pub struct ModelCard {
     /// Target column.
     pub target: &'static str,
+    /// Workflow type.
+    pub group: String,
     /// Learner name.
     pub learner: &'static str,
     /// Executions learned from.
@@ -91,6 +107,10 @@ pub struct ModelCard {
     pub window_us: (i64, i64),
     /// Names and values of coefficients.
     pub coefficients: Vec<(String, f64)>,
+    /// Share within ±20 % on the backtest; NaN where nothing could be held out.
+    pub in20: f64,
+    /// Whether `in20` reaches the accuracy threshold.
+    pub is_fit: bool,
     /// blake3 of the serialised model, filled at the edge.
     pub digest: String,
 }

@@ -4,4 +4,5 @@ pub mod dist;
 pub mod fdr;
 pub mod optimize;
 pub mod rank;
+pub mod robust;
 pub mod sketch;

@@ -1,0 +1,250 @@
+//! Executions of one workflow type as a regression sees them: what is known before the start, and one outcome.
+
+use crate::samples::{Samples, UNKNOWN};
+use crate::units::{DAY_US, HOUR_US};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Hours of a week, the buckets of the weekly profile.
+pub const HOURS_OF_WEEK: usize = 168;
+
+/// How many measured sizes may bend an outcome: bytes in, tokens in.
+pub const N_SIZES: usize = 2;
+
+/// An outcome that can be predicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// How long an execution takes.
+    DurationMs,
+    /// Its peak memory.
+    MemoryMb,
+    /// What it costs.
+    CostUsd,
+    /// Tokens in and out.
+    Tokens,
+}
+
+impl Target {
+    /// All of them, in published order.
+    pub const ALL: [Self; 4] = [Self::DurationMs, Self::MemoryMb, Self::CostUsd, Self::Tokens];
+
+    /// The name of the column.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DurationMs => "duration_ms",
+            Self::MemoryMb => "memory_mb",
+            Self::CostUsd => "cost_usd",
+            Self::Tokens => "tokens",
+        }
+    }
+
+    /// The outcomes of all samples.
+    #[must_use]
+    pub fn column(self, samples: &Samples) -> &[f64] {
+        match self {
+            Self::DurationMs => &samples.duration_ms,
+            Self::MemoryMb => &samples.memory_mb,
+            Self::CostUsd => &samples.cost_usd,
+            Self::Tokens => &samples.tokens,
+        }
+    }
+}
+
+/// Which facts known before the start are used; all are on by default. Outcomes are not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Features {
+    /// Bytes of input, with a slope for each step.
+    pub input_bytes: bool,
+    /// Tokens sent in, with a slope for each step.
+    pub tokens_in: bool,
+    /// The type of the step: what an unseen step borrows from.
+    pub step_type: bool,
+    /// The provider.
+    pub provider: bool,
+    /// The platform.
+    pub platform: bool,
+    /// First try or a retry.
+    pub attempt: bool,
+    /// Hour of the week, in UTC.
+    pub hour_of_week: bool,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self {
+            input_bytes: true,
+            tokens_in: true,
+            step_type: true,
+            provider: true,
+            platform: true,
+            attempt: true,
+            hour_of_week: true,
+        }
+    }
+}
+
+/// The bucket of the weekly profile that an instant falls into; 0 is Monday 00:00 UTC.
+#[must_use]
+pub fn hour_of_week(started_us: i64) -> u8 {
+    // The epoch was a Thursday.
+    let hour = (started_us.div_euclid(HOUR_US) + 3 * (DAY_US / HOUR_US)).rem_euclid(168);
+    u8::try_from(hour).unwrap_or(0)
+}
+
+/// The logarithm of a size; NaN where it is unknown or not positive.
+#[must_use]
+pub fn log_size(size: f64) -> f64 {
+    if size > 0.0 && size.is_finite() { size.ln() } else { f64::NAN }
+}
+
+/// A column of codes, numbered anew from 0 in order of first sight.
+#[derive(Debug, Default)]
+pub(crate) struct Coded {
+    /// The vocabulary's code by local number.
+    pub(crate) codes: Vec<u32>,
+    /// Local number of each row, [`UNKNOWN`] where the code is unknown.
+    pub(crate) of_row: Vec<u32>,
+    numbers: HashMap<u32, u32>,
+}
+
+impl Coded {
+    fn push(&mut self, code: u32) -> u32 {
+        let number = if code == UNKNOWN {
+            UNKNOWN
+        } else {
+            *self.numbers.entry(code).or_insert_with(|| {
+                self.codes.push(code);
+                u32::try_from(self.codes.len() - 1).unwrap_or(UNKNOWN)
+            })
+        };
+        self.of_row.push(number);
+        number
+    }
+}
+
+/// Executions of one workflow type with a usable outcome, sorted by start; all columns have one length.
+#[derive(Debug, Default)]
+pub(crate) struct Dataset {
+    /// Steps, by local number.
+    pub(crate) step: Coded,
+    /// Code of the type of each step.
+    pub(crate) step_type: Vec<u32>,
+    pub(crate) provider: Coded,
+    pub(crate) platform: Coded,
+    pub(crate) retry: Vec<bool>,
+    pub(crate) hour: Vec<u8>,
+    /// Logarithms of the sizes, NaN where unknown or switched off.
+    pub(crate) size: Vec<[f32; N_SIZES]>,
+    pub(crate) started_us: Vec<i64>,
+    pub(crate) ended_us: Vec<i64>,
+    /// Logarithm of the outcome.
+    pub(crate) log_y: Vec<f64>,
+}
+
+impl Dataset {
+    /// How many executions.
+    pub(crate) fn len(&self) -> usize {
+        self.log_y.len()
+    }
+
+    /// The executions among `rows` (positions in `samples`, by start) whose outcome is known and positive. Executions
+    /// answered from a cache are left out; so are steps most of whose outcomes are zero, for which a logarithm has no
+    /// meaning.
+    pub(crate) fn new(samples: &Samples, rows: &[u32], target: Target, features: Features) -> Self {
+        let outcome = target.column(samples);
+        let zeros = mostly_zero_steps(samples, rows, outcome);
+        let mut out = Self::default();
+        for row in rows.iter().map(|&row| row as usize) {
+            let (Some(&y), Some(&step)) = (outcome.get(row), samples.step.get(row)) else { continue };
+            let usable = y > 0.0 && y.is_finite() && step != UNKNOWN && !is_cached(samples, row);
+            if usable && !zeros.contains(&step) {
+                out.push(samples, row, y, features);
+            }
+        }
+        out
+    }
+
+    fn push(&mut self, samples: &Samples, row: usize, y: f64, features: Features) {
+        let code = |on: bool, column: &[u32]| if on { column.get(row).copied().unwrap_or(UNKNOWN) } else { UNKNOWN };
+        let size = |on: bool, column: &[f64]| {
+            if on { column.get(row).map_or(f32::NAN, |&size| single(log_size(size))) } else { f32::NAN }
+        };
+        let started_us = samples.started_us.get(row).copied().unwrap_or_default();
+        let step = self.step.push(code(true, &samples.step)) as usize;
+        if step == self.step_type.len() {
+            self.step_type.push(code(features.step_type, &samples.step_type));
+        }
+        self.provider.push(code(features.provider, &samples.provider));
+        self.platform.push(code(features.platform, &samples.platform));
+        self.retry.push(features.attempt && samples.attempt.get(row).is_some_and(|&attempt| attempt > 1));
+        self.hour.push(if features.hour_of_week { hour_of_week(started_us) } else { 0 });
+        self.size
+            .push([size(features.input_bytes, &samples.input_bytes), size(features.tokens_in, &samples.tokens_in)]);
+        self.started_us.push(started_us);
+        self.ended_us.push(samples.ended_us.get(row).copied().unwrap_or(started_us));
+        self.log_y.push(y.ln());
+    }
+
+    /// Positions sorted by end: the order in which outcomes become known.
+    pub(crate) fn by_end(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..).take(self.len()).collect();
+        order.sort_by_key(|&row| self.ended_us.get(row as usize).copied());
+        order
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven digits of a logarithm are plenty, and halve the memory")]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+fn is_cached(samples: &Samples, row: usize) -> bool {
+    samples.cache_hit.get(row).copied().unwrap_or(false)
+}
+
+/// Steps more than half of whose known outcomes are zero.
+fn mostly_zero_steps(samples: &Samples, rows: &[u32], outcome: &[f64]) -> HashSet<u32> {
+    let mut counts: HashMap<u32, (u64, u64)> = HashMap::new();
+    for row in rows.iter().map(|&row| row as usize) {
+        let (Some(&y), Some(&step)) = (outcome.get(row), samples.step.get(row)) else { continue };
+        if y.is_finite() && !is_cached(samples, row) {
+            let (zeros, known) = counts.entry(step).or_default();
+            *zeros += u64::from(y <= 0.0);
+            *known += 1;
+        }
+    }
+    counts.into_iter().filter(|(_, (zeros, known))| 2 * zeros > *known).map(|(step, _)| step).collect()
+}
+
+/// Positions of the executions of each workflow type, by name, in the order of `samples`.
+#[must_use]
+pub fn groups(samples: &Samples) -> BTreeMap<&str, Vec<u32>> {
+    let mut by_code: HashMap<u32, Vec<u32>> = HashMap::new();
+    for (row, &code) in (0_u32..).zip(&samples.workflow_type) {
+        by_code.entry(code).or_default().push(row);
+    }
+    by_code.into_iter().filter_map(|(code, rows)| Some((samples.vocabulary.word(code)?, rows))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_week_starts_on_monday_midnight() {
+        let monday_us = 1_767_571_200_000_000; // 2026-01-05T00:00:00Z
+        assert_eq!(hour_of_week(monday_us), 0);
+        assert_eq!(hour_of_week(monday_us - 1), 167);
+        assert_eq!(hour_of_week(monday_us + 25 * HOUR_US), 25);
+        assert_eq!(hour_of_week(0), 72);
+        assert!(usize::from(hour_of_week(i64::MIN)) < HOURS_OF_WEEK);
+    }
+
+    #[test]
+    fn sizes_that_are_none_have_no_logarithm() {
+        assert!([0.0, -1.0, f64::NAN, f64::INFINITY].iter().all(|&size| log_size(size).is_nan()));
+    }
+}

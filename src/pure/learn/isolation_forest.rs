@@ -1,0 +1,384 @@
+//! Isolation forest (Liu, Ting and Zhou 2008): what a few random cuts separate from the rest is strange.
+//!
+//! Neither linfa nor smartcore has one. Each tree draws from a generator of its own, seeded from the seed and its
+//! number, so the result does not depend on the number of threads. Values that are not finite are replaced by the median
+//! of their column in the training data, both when fitting and when scoring: unknown is unremarkable.
+
+use crate::stats::robust::median;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// How to grow a forest.
+///
+/// | name | default | purpose | range |
+/// |---|---|---|---|
+/// | `n_trees` | 100 | more trees, steadier scores | ≥ 1 |
+/// | `sample_size` | 256 | rows a tree sees | ≥ 2 |
+/// | `seed` | 0 | | any |
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForestParams {
+    /// Trees.
+    pub n_trees: usize,
+    /// Rows that each tree is grown from, drawn without replacement; all rows if there are fewer.
+    pub sample_size: usize,
+    /// Seed.
+    pub seed: u64,
+}
+
+impl Default for ForestParams {
+    fn default() -> Self {
+        Self { n_trees: 100, sample_size: 256, seed: 0 }
+    }
+}
+
+/// Why no forest was grown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FitError {
+    /// Nothing can be isolated among fewer than two rows.
+    #[error("an isolation forest needs {needed} rows, found {got}")]
+    NotEnoughSamples {
+        /// Rows needed.
+        needed: usize,
+        /// Rows found.
+        got: usize,
+    },
+    /// The values are no whole number of rows, or there are no columns.
+    #[error("{values} values do not make rows of {n_features} columns")]
+    Shape {
+        /// Values given.
+        values: usize,
+        /// Columns given.
+        n_features: usize,
+    },
+    /// A forest needs a tree and a tree two rows.
+    #[error("n_trees must be at least 1 and sample_size at least 2, found {n_trees} and {sample_size}")]
+    Params {
+        /// Trees asked for.
+        n_trees: usize,
+        /// Rows per tree asked for.
+        sample_size: usize,
+    },
+}
+
+/// A cut: rows with `x[feature] > threshold` go to `left + 1`, the others to `left`. A leaf leads to itself, so that a
+/// walk of fixed length needs no test for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Node {
+    feature: u32,
+    threshold: f32,
+    left: u32,
+    /// Depth of a leaf plus the mean depth of a tree of the rows left in it; 0 for a cut.
+    path: f32,
+}
+
+/// A grown forest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forest {
+    n_features: usize,
+    medians: Vec<f32>,
+    /// All trees, one after the other.
+    nodes: Vec<Node>,
+    /// Where each tree begins.
+    roots: Vec<u32>,
+    depth: u32,
+    /// Mean path in a tree of the sample's size, which scores are relative to.
+    mean_path: f64,
+}
+
+/// Rows scored together, so that they and one tree fit the first-level cache.
+const BLOCK: usize = 256;
+
+/// Grows a forest from `x`: (n_samples, n_features), row-major.
+///
+/// # Errors
+/// [`FitError`] where there are fewer than two rows, or the shape or the parameters make no sense.
+pub fn fit(x: &[f32], n_features: usize, params: &ForestParams) -> Result<Forest, FitError> {
+    let &ForestParams { n_trees, sample_size, seed } = params;
+    if n_features == 0 || !x.len().is_multiple_of(n_features) {
+        return Err(FitError::Shape { values: x.len(), n_features });
+    }
+    if n_trees == 0 || sample_size < 2 {
+        return Err(FitError::Params { n_trees, sample_size });
+    }
+    let n = x.len() / n_features;
+    if n < 2 {
+        return Err(FitError::NotEnoughSamples { needed: 2, got: n });
+    }
+    let size = sample_size.min(n);
+    let medians = column_medians(x, n_features);
+    let depth = size.next_power_of_two().trailing_zeros();
+    let trees: Vec<Vec<Node>> = (0..n_trees as u64)
+        .into_par_iter()
+        .map(|tree| {
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ (tree + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let sample = gather(x, n_features, &medians, &draw(n, size, &mut rng));
+            Grower { sample: &sample, n_features, depth, nodes: Vec::with_capacity(2 * size), rng }.grow(size)
+        })
+        .collect();
+    Ok(join(trees, n_features, medians, depth, mean_path(size)))
+}
+
+/// Lays the trees out one after the other.
+fn join(trees: Vec<Vec<Node>>, n_features: usize, medians: Vec<f32>, depth: u32, mean_path: f64) -> Forest {
+    let (mut nodes, mut roots) =
+        (Vec::with_capacity(trees.iter().map(Vec::len).sum()), Vec::with_capacity(trees.len()));
+    for tree in trees {
+        let base = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        roots.push(base);
+        nodes.extend(tree.into_iter().map(|node| Node { left: node.left + base, ..node }));
+    }
+    Forest { n_features, medians, nodes, roots, depth, mean_path }
+}
+
+fn column_medians(x: &[f32], n_features: usize) -> Vec<f32> {
+    (0..n_features)
+        .into_par_iter()
+        .map(|j| {
+            let column = x.iter().skip(j).step_by(n_features).filter(|v| v.is_finite());
+            let middle = median(&mut column.map(|&v| f64::from(v)).collect::<Vec<_>>());
+            if middle.is_finite() { single(middle) } else { 0.0 }
+        })
+        .collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "values came from f32 or need no more precision")]
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+/// `size` of `n` rows without replacement (Floyd's algorithm).
+fn draw(n: usize, size: usize, rng: &mut Xoshiro256PlusPlus) -> BTreeSet<usize> {
+    let mut chosen = BTreeSet::new();
+    for last in n - size..n {
+        let row = rng.random_range(0..=last);
+        if !chosen.insert(row) {
+            chosen.insert(last);
+        }
+    }
+    chosen
+}
+
+fn gather(x: &[f32], n_features: usize, medians: &[f32], rows: &BTreeSet<usize>) -> Vec<f32> {
+    let mut out = Vec::with_capacity(rows.len() * n_features);
+    for &row in rows {
+        let values = x.get(row * n_features..(row + 1) * n_features).unwrap_or_default();
+        out.extend(values.iter().zip(medians).map(|(v, median)| if v.is_finite() { *v } else { *median }));
+    }
+    out
+}
+
+struct Grower<'a> {
+    sample: &'a [f32],
+    n_features: usize,
+    depth: u32,
+    nodes: Vec<Node>,
+    rng: Xoshiro256PlusPlus,
+}
+
+impl Grower<'_> {
+    fn grow(mut self, size: usize) -> Vec<Node> {
+        let mut rows: Vec<u32> = (0..).take(size).collect();
+        self.nodes.push(leaf(0, 0.0));
+        self.split(0, &mut rows, 0);
+        self.nodes
+    }
+
+    fn value(&self, row: u32, feature: usize) -> f32 {
+        self.sample.get(row as usize * self.n_features + feature).copied().unwrap_or_default()
+    }
+
+    /// Makes node `at` a cut or a leaf of `rows`.
+    fn split(&mut self, at: u32, rows: &mut [u32], depth: u32) {
+        let cut = if depth < self.depth && rows.len() > 1 { self.random_cut(rows) } else { None };
+        let Some((feature, threshold)) = cut else {
+            let path = f64::from(depth) + mean_path(rows.len());
+            self.put(at, leaf(at, single(path)));
+            return;
+        };
+        let middle = partition(rows, |&row| self.value(row, feature) <= threshold);
+        let left = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+        self.put(at, Node { feature: u32::try_from(feature).unwrap_or(0), threshold, left, path: 0.0 });
+        self.nodes.extend([leaf(left, 0.0), leaf(left + 1, 0.0)]);
+        let (below, above) = rows.split_at_mut(middle);
+        self.split(left, below, depth + 1);
+        self.split(left + 1, above, depth + 1);
+    }
+
+    fn put(&mut self, at: u32, node: Node) {
+        if let Some(slot) = self.nodes.get_mut(at as usize) {
+            *slot = node;
+        }
+    }
+
+    /// A random column among those that vary in `rows`, and a uniform threshold that leaves rows on both sides.
+    fn random_cut(&mut self, rows: &[u32]) -> Option<(usize, f32)> {
+        let mut features: Vec<usize> = (0..self.n_features).collect();
+        while !features.is_empty() {
+            let feature = features.swap_remove(self.rng.random_range(0..features.len()));
+            let values = || rows.iter().map(|&row| self.value(row, feature));
+            let (low, high) = (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max));
+            if low < high {
+                // In f64, where neither the difference overflows nor the sum reaches `high` before it is rounded.
+                let share: f64 = self.rng.random();
+                let threshold = single(f64::from(low) + share * (f64::from(high) - f64::from(low)));
+                return Some((feature, if threshold < high { threshold } else { low }));
+            }
+        }
+        None
+    }
+}
+
+fn leaf(at: u32, path: f32) -> Node {
+    Node { feature: 0, threshold: f32::INFINITY, left: at, path }
+}
+
+/// Moves the rows for which `is_left` holds to the front; returns how many.
+fn partition(rows: &mut [u32], is_left: impl Fn(&u32) -> bool) -> usize {
+    let mut middle = 0;
+    for i in 0..rows.len() {
+        if rows.get(i).is_some_and(&is_left) {
+            rows.swap(i, middle);
+            middle += 1;
+        }
+    }
+    middle
+}
+
+/// Mean depth of an unsuccessful search in a binary tree of `n` rows: c(n) of the paper.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn mean_path(n: usize) -> f64 {
+    /// Euler and Mascheroni's constant.
+    const EULER_GAMMA: f64 = 0.577_215_664_901_532_9;
+    match n {
+        0 | 1 => 0.0,
+        2 => 1.0,
+        _ => 2.0 * ((n as f64 - 1.0).ln() + EULER_GAMMA) - 2.0 * (n as f64 - 1.0) / n as f64,
+    }
+}
+
+impl Forest {
+    /// Columns of the data that it was grown from.
+    #[must_use]
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// The score of each row of `x`: (n_samples, n_features), row-major, 0-1, about 0.5 for ordinary rows and near 1 for
+    /// strange ones. A last incomplete row is left out.
+    #[must_use]
+    pub fn score(&self, x: &[f32]) -> Vec<f64> {
+        x.par_chunks(BLOCK * self.n_features).flat_map_iter(|block| self.score_block(block)).collect()
+    }
+
+    fn score_block(&self, block: &[f32]) -> Vec<f64> {
+        let complete = self.imputed(block);
+        let rows = || complete.chunks_exact(self.n_features);
+        let mut paths = vec![0.0_f32; rows().len()];
+        for &root in &self.roots {
+            for (path, row) in paths.iter_mut().zip(rows()) {
+                *path += self.path(root, row);
+            }
+        }
+        let scale = 1.0 / (self.mean_path * self.roots.len().max(1) as f64);
+        paths.into_iter().map(|path| (-f64::from(path) * scale).exp2()).collect()
+    }
+
+    fn path(&self, root: u32, row: &[f32]) -> f32 {
+        let mut at = root;
+        for _ in 0..self.depth {
+            let Some(node) = self.nodes.get(at as usize) else { return 0.0 };
+            let above = row.get(node.feature as usize).is_some_and(|value| *value > node.threshold);
+            at = node.left + u32::from(above);
+        }
+        self.nodes.get(at as usize).map_or(0.0, |node| node.path)
+    }
+
+    fn imputed<'a>(&self, block: &'a [f32]) -> std::borrow::Cow<'a, [f32]> {
+        if block.iter().all(|v| v.is_finite()) {
+            return block.into();
+        }
+        let medians = self.medians.iter().cycle();
+        block.iter().zip(medians).map(|(v, median)| if v.is_finite() { *v } else { *median }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    /// A grid of 20 × 20 rows, and one far away.
+    fn grid_and_outlier() -> Vec<f32> {
+        let mut x: Vec<f32> = (0..400_u16).flat_map(|i| [f32::from(i % 20), f32::from(i / 20)]).collect();
+        x.extend([60.0, -40.0]);
+        x
+    }
+
+    fn scores(x: &[f32], n_features: usize) -> Vec<f64> {
+        fit(x, n_features, &ForestParams::default()).unwrap().score(x)
+    }
+
+    #[test]
+    fn what_lies_apart_scores_highest() {
+        let scores = scores(&grid_and_outlier(), 2);
+        let (last, rest) = scores.split_last().unwrap();
+        assert!(*last > 0.7 && rest.iter().all(|s| s < last && *s > 0.0), "{last}");
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let x = grid_and_outlier();
+        let run =
+            |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| scores(&x, 2));
+        assert_eq!(run(1), run(3));
+    }
+
+    #[test]
+    fn another_seed_is_another_forest() {
+        let grow = |seed| fit(&grid_and_outlier(), 2, &ForestParams { seed, ..ForestParams::default() }).unwrap();
+        assert_ne!(grow(1), grow(2));
+        assert_eq!(grow(1), grow(1));
+    }
+
+    #[test]
+    fn shifting_and_scaling_columns_keeps_the_order_of_scores() {
+        let x = grid_and_outlier();
+        let moved: Vec<f32> = x.iter().map(|v| v * 8.0 - 64.0).collect();
+        let far =
+            |scores: &[f64]| scores.iter().rposition(|s| *s >= scores.iter().copied().fold(0.0, f64::max)).unwrap();
+        assert_eq!(far(&scores(&x, 2)), far(&scores(&moved, 2)));
+    }
+
+    #[test]
+    fn constant_duplicate_and_missing_values_do_no_harm() {
+        let constant = scores(&[3.0; 64], 2);
+        assert!(constant.iter().all(|s| (s - constant[0]).abs() < 1e-9 && s.is_finite()));
+        let mut gaps = grid_and_outlier();
+        gaps.extend([f32::NAN, f32::INFINITY]);
+        let scored = scores(&gaps, 2);
+        assert!(scored.last().unwrap() < &0.55, "unknown is unremarkable: {:?}", scored.last());
+        assert!(scores(&[f32::NAN; 8], 2).iter().all(|s| s.is_finite()));
+        assert!(scores(&[-f32::MAX, f32::MAX], 1).iter().all(|s| s.is_finite()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_numbers() {
+        let params = ForestParams::default();
+        assert_eq!(fit(&[], 2, &params).unwrap_err(), FitError::NotEnoughSamples { needed: 2, got: 0 });
+        assert_eq!(fit(&[1.0; 5], 2, &params).unwrap_err(), FitError::Shape { values: 5, n_features: 2 });
+        assert_eq!(fit(&[1.0; 5], 0, &params).unwrap_err(), FitError::Shape { values: 5, n_features: 0 });
+        let none = ForestParams { n_trees: 0, ..params };
+        assert_eq!(fit(&[1.0; 4], 2, &none).unwrap_err(), FitError::Params { n_trees: 0, sample_size: 256 });
+    }
+
+    #[test]
+    fn the_mean_path_is_that_of_the_paper() {
+        // scikit-learn 1.9: sklearn.ensemble._iforest._average_path_length([1, 2, 3, 256])
+        for (n, want) in [(1, 0.0), (2, 1.0), (3, 1.207_392_357_587), (256, 10.244_770_920_116)] {
+            assert!((mean_path(n) - want).abs() < 1e-9, "{n}");
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Trains a model for each workflow type and target, and says how good it would have been.
+
+use super::backtest::{Contest, contest};
+use super::conformal::Bounds;
+use super::dataset::{Dataset, Features, Target, groups, hour_of_week, log_size};
+use super::pooling::{Pooled, StepSummary};
+use super::regression::{Calibration, Expected, FittedGroup, GroupFit, GroupModel, Known, StepModel};
+use super::{ModelCard, ModelScore};
+use crate::detect::{Skip, SkipSubject};
+use crate::samples::Samples;
+use crate::stats::robust::median;
+use crate::units::{Interval, Level};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// The name under which the model is scored and listed.
+pub(crate) const LEARNER: &str = "loglinear";
+/// Parts of the history by count: the backtest trains on the first, calibrates on the second, tests on the rest.
+const BACKTEST_SPLIT: (f64, f64) = (0.6, 0.75);
+/// The model that is kept trains on more and needs no test.
+const FINAL_SPLIT: (f64, f64) = (0.8, 1.0);
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainParams {
+    /// Outcomes to predict.
+    pub targets: Vec<Target>,
+    /// Coverage of the intervals.
+    pub level: Level,
+    /// Share within ±20 % on the backtest that a model must reach to be called fit, 0-1.
+    pub accuracy_threshold: f64,
+    /// A workflow type with fewer usable executions is skipped.
+    pub min_samples: usize,
+    /// Which facts are used.
+    pub features: Features,
+    /// Seed of the subsample that shared effects are estimated from.
+    pub seed: u64,
+}
+
+impl Default for TrainParams {
+    fn default() -> Self {
+        Self {
+            targets: Target::ALL.to_vec(),
+            level: Level::DEFAULT,
+            accuracy_threshold: 0.8,
+            min_samples: 50,
+            features: Features::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// Models of all workflow types and targets, with their scores and cards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Models {
+    /// Coverage of the intervals.
+    pub level: Level,
+    /// Backtest of each model beside its rivals, by target, then `*`, then workflow type. Told about a model, no part
+    /// of it: not serialised.
+    #[serde(skip)]
+    pub scores: Vec<ModelScore>,
+    /// What each model is made of; not serialised, for it names the digest of what is.
+    #[serde(skip)]
+    pub cards: Vec<ModelCard>,
+    features: Features,
+    targets: BTreeMap<Target, TargetModel>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct TargetModel {
+    groups: BTreeMap<String, GroupModel>,
+    pooled: Pooled,
+    /// Bounds for workflow types without a model.
+    bounds: Bounds,
+}
+
+/// Facts about an execution to predict; what is unknown is none or NaN.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Query<'a> {
+    /// Workflow type.
+    pub workflow_type: &'a str,
+    /// The derived step.
+    pub step: &'a str,
+    /// Its type.
+    pub step_type: Option<&'a str>,
+    /// The provider.
+    pub provider: Option<&'a str>,
+    /// The platform.
+    pub platform: Option<&'a str>,
+    /// 1-based try.
+    pub attempt: u16,
+    /// When it starts; none asks for the average hour.
+    pub started_us: Option<i64>,
+    /// Size of the input.
+    pub input_bytes: f64,
+    /// Tokens sent in.
+    pub tokens_in: f64,
+}
+
+/// The answer to a [`Query`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Predicted {
+    /// Median of what is expected, in the target's unit.
+    pub point: f64,
+    /// Where the outcome will lie.
+    pub interval: Interval,
+    /// Executions of this step that its line was fitted to; 0 where the answer is pooled.
+    pub n_seen: u64,
+}
+
+impl Models {
+    /// Predicts one execution. A step or a workflow type never seen gets the wide answer of its like; none is the answer
+    /// only where `target` was not trained at all.
+    #[must_use]
+    pub fn predict(&self, target: Target, query: &Query<'_>) -> Option<Predicted> {
+        let model = self.targets.get(&target)?;
+        let known = self.known(query);
+        let group = model.groups.get(query.workflow_type);
+        let seen = group.and_then(|group| Some((group, group.steps.get(query.step)?)));
+        let (n_seen, (log, lower, upper)) = match seen {
+            Some((group, step)) => (step.n, group.expect(step, &known)),
+            None => (0, model.expect_unseen(group, query, &known)),
+        };
+        let interval = Interval { lower: lower.exp(), upper: upper.exp(), level: self.level };
+        Some(Predicted { point: log.exp(), interval, n_seen })
+    }
+
+    /// The targets that at least one workflow type has a model for.
+    pub fn targets(&self) -> impl Iterator<Item = Target> + '_ {
+        self.targets.iter().filter(|(_, model)| !model.groups.is_empty()).map(|(target, _)| *target)
+    }
+
+    /// Whether the step was seen with this target.
+    #[must_use]
+    pub fn knows(&self, target: Target, workflow_type: &str, step: &str) -> bool {
+        let group = self.targets.get(&target).and_then(|model| model.groups.get(workflow_type));
+        group.is_some_and(|group| group.steps.contains_key(step))
+    }
+
+    fn known<'a>(&self, query: &Query<'a>) -> Known<'a> {
+        let on = self.features;
+        let size = |on: bool, size: f64| if on { log_size(size) } else { f64::NAN };
+        Known {
+            provider: query.provider.filter(|_| on.provider),
+            platform: query.platform.filter(|_| on.platform),
+            retry: on.attempt && query.attempt > 1,
+            hour: query.started_us.filter(|_| on.hour_of_week).map(hour_of_week),
+            size: [size(on.input_bytes, query.input_bytes), size(on.tokens_in, query.tokens_in)],
+        }
+    }
+}
+
+impl TargetModel {
+    fn expect_unseen(&self, group: Option<&GroupModel>, query: &Query<'_>, known: &Known<'_>) -> (f64, f64, f64) {
+        let slopes = ([self.pooled.size_slope(), 0.0], [0.0; 2]);
+        let step = StepModel::unseen(query.workflow_type, query.step_type, &slopes, self.pooled.scale, &self.pooled);
+        match group {
+            Some(group) => group.expect(&step, known),
+            None => {
+                let expected = step.expect(0.0, known.size);
+                let Bounds { lower, upper } = self.bounds;
+                (expected.log, expected.log + lower * expected.scale, expected.log + upper * expected.scale)
+            }
+        }
+    }
+}
+
+/// Trains a model for each target and workflow type. What can't be trained is skipped, with the numbers.
+///
+/// Scores come from a time-ordered backtest that the returned models have no part in: they train anew on the first 80 %
+/// of the executions, calibrate on the rest and keep running levels up to the last end.
+#[must_use]
+pub fn train(samples: &Samples, params: &TrainParams) -> (Models, Vec<Skip>) {
+    let groups = groups(samples);
+    let mut models = Models {
+        level: params.level,
+        scores: Vec::new(),
+        cards: Vec::new(),
+        features: params.features,
+        targets: BTreeMap::new(),
+    };
+    let mut skips = Vec::new();
+    let mut targets = params.targets.clone();
+    targets.sort_unstable();
+    targets.dedup();
+    for target in targets {
+        let (enough, few) = datasets(samples, &groups, target, params);
+        skips.extend(few);
+        if !enough.is_empty() {
+            train_target(samples, params, target, &enough, &mut models);
+        }
+    }
+    (models, skips)
+}
+
+/// A group that is learned from.
+struct Group<'a> {
+    name: &'a str,
+    data: Dataset,
+}
+
+fn datasets<'a>(
+    samples: &Samples,
+    groups: &BTreeMap<&'a str, Vec<u32>>,
+    target: Target,
+    params: &TrainParams,
+) -> (Vec<Group<'a>>, Vec<Skip>) {
+    let groups: Vec<(&&str, &Vec<u32>)> = groups.iter().collect();
+    let made: Vec<Group<'a>> = groups
+        .into_par_iter()
+        .map(|(name, rows)| Group { name, data: Dataset::new(samples, rows, target, params.features) })
+        .collect();
+    let (enough, few): (Vec<_>, Vec<_>) = made.into_iter().partition(|g| g.data.len() >= params.min_samples.max(1));
+    (enough, few.iter().map(|group| too_few(group, target, params.min_samples.max(1))).collect())
+}
+
+fn too_few(group: &Group<'_>, target: Target, needed: usize) -> Skip {
+    Skip {
+        analysis: "performance_prediction",
+        subject: SkipSubject::Workflow { workflow: group.name.to_owned(), step: None },
+        reason: format!(
+            "{}: needs {needed} executions with a positive value, found {}",
+            target.as_str(),
+            group.data.len()
+        ),
+    }
+}
+
+/// A group after its model has been walked through its history.
+struct Trained {
+    fitted: FittedGroup,
+    walked: Vec<Expected>,
+    bounds: Bounds,
+    parts: Parts,
+}
+
+/// Ends of the training and of the calibration part, as positions.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    training: usize,
+    calibration: usize,
+    known_before_us: i64,
+}
+
+impl Parts {
+    /// Outcomes that end after the first test row has started are unknown to the test.
+    fn of(data: &Dataset, split: (f64, f64)) -> Self {
+        let (training, calibration) = (share(data.len(), split.0), share(data.len(), split.1));
+        let known_before_us = data.started_us.get(calibration).copied().unwrap_or(i64::MAX);
+        Self { training, calibration, known_before_us }
+    }
+
+    fn training_rows(self, data: &Dataset) -> Vec<u32> {
+        let known = |row: &u32| data.ended_us.get(*row as usize).is_some_and(|&end| end < self.known_before_us);
+        (0..).take(self.training).filter(known).collect()
+    }
+
+    fn calibration_rows(self) -> Range<usize> {
+        self.training..self.calibration
+    }
+
+    fn test_rows(self, data: &Dataset) -> Range<usize> {
+        self.calibration..data.len()
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count"
+)]
+fn share(n: usize, share: f64) -> usize {
+    ((n as f64 * share).round() as usize).min(n)
+}
+
+fn train_target(samples: &Samples, params: &TrainParams, target: Target, groups: &[Group<'_>], models: &mut Models) {
+    let level = params.level.get();
+    let (backtested, _, _) = fit_all(samples, params, groups, BACKTEST_SPLIT);
+    let global_log = global_median(groups, &backtested);
+    let contests: Vec<Contest> = groups
+        .par_iter()
+        .zip(&backtested)
+        .map(|(group, trained)| {
+            let bounds = |step: usize| {
+                let own = trained.fitted.steps.get(step).and_then(StepModel::own_bounds).unwrap_or(trained.bounds);
+                (own.lower, own.upper)
+            };
+            contest(&group.data, trained.parts.test_rows(&group.data), &trained.walked, bounds, global_log)
+        })
+        .collect();
+    drop(backtested);
+    let mut all = Contest::default();
+    contests.iter().for_each(|contest| all.merge(contest));
+    models.scores.extend(all.scores(target.as_str(), "*", level));
+    for (group, contest) in groups.iter().zip(&contests) {
+        models.scores.extend(contest.scores(target.as_str(), group.name, level));
+    }
+    let (trained, pooled, bounds) = fit_all(samples, params, groups, FINAL_SPLIT);
+    let named = groups.iter().zip(trained).map(|(group, trained)| {
+        (group.name.to_owned(), trained.fitted.into_named(&group.data, trained.bounds, &samples.vocabulary))
+    });
+    let model = TargetModel { groups: named.collect(), pooled, bounds };
+    for (group, contest) in groups.iter().zip(&contests) {
+        models.cards.extend(card(target, group.name, &model, contest, params));
+    }
+    models.targets.insert(target, model);
+}
+
+fn card(
+    target: Target,
+    group: &str,
+    model: &TargetModel,
+    contest: &Contest,
+    params: &TrainParams,
+) -> Option<ModelCard> {
+    let trained = model.groups.get(group)?;
+    let score = contest.model.score(target.as_str(), group, LEARNER, params.level.get());
+    let in20 = score.map_or(f64::NAN, |score| score.in20);
+    Some(ModelCard {
+        target: target.as_str(),
+        group: group.to_owned(),
+        learner: LEARNER,
+        n: trained.n,
+        window_us: trained.window_us,
+        coefficients: trained.coefficients(),
+        in20,
+        is_fit: in20 >= params.accuracy_threshold,
+        digest: String::new(),
+    })
+}
+
+/// Fits all groups, then the regression over their steps, then levels and bounds. Returns also the bounds of all groups
+/// together.
+fn fit_all(
+    samples: &Samples,
+    params: &TrainParams,
+    groups: &[Group<'_>],
+    split: (f64, f64),
+) -> (Vec<Trained>, Pooled, Bounds) {
+    let fits: Vec<GroupFit> = groups
+        .par_iter()
+        .map(|group| {
+            let training = Parts::of(&group.data, split).training_rows(&group.data);
+            GroupFit::new(&group.data, &training, params.seed)
+        })
+        .collect();
+    let numbered = groups.iter().zip(&fits).enumerate();
+    let steps: Vec<StepSummary> = numbered.flat_map(|(i, (group, fit))| fit.summaries(&group.data, i)).collect();
+    let names: Vec<&str> = groups.iter().map(|group| group.name).collect();
+    let pooled = Pooled::fit(&steps, &names, &samples.vocabulary, params.level);
+    let normal = Bounds::normal(params.level);
+    let trained: Vec<Trained> = groups
+        .par_iter()
+        .zip(fits)
+        .map(|(group, fit)| {
+            let data = &group.data;
+            let parts = Parts::of(data, split);
+            let mut fitted = fit.into_model(data, group.name, &pooled, &samples.vocabulary);
+            let walked = fitted.walk(data);
+            let calibration = Calibration {
+                rows: parts.calibration_rows(),
+                known_before_us: parts.known_before_us,
+                level: params.level,
+                fallback: normal,
+            };
+            let bounds = fitted.calibrate(data, &walked, &calibration);
+            Trained { fitted, walked, bounds, parts }
+        })
+        .collect();
+    let bounds = widest(&trained, normal);
+    (trained, pooled, bounds)
+}
+
+/// For a workflow type never seen, the widest bounds of any.
+fn widest(trained: &[Trained], normal: Bounds) -> Bounds {
+    trained.iter().fold(normal, |widest, trained| Bounds {
+        lower: widest.lower.min(trained.bounds.lower),
+        upper: widest.upper.max(trained.bounds.upper),
+    })
+}
+
+/// Median log outcome of all that the backtest has learned from.
+fn global_median(groups: &[Group<'_>], trained: &[Trained]) -> f64 {
+    let mut outcomes: Vec<f64> = Vec::new();
+    for (group, trained) in groups.iter().zip(trained) {
+        outcomes.extend(group.data.log_y.iter().take(trained.parts.calibration));
+    }
+    median(&mut outcomes)
+}
