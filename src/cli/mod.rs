@@ -1,1 +1,4 @@
-//! To come.
+//! The commands.
+
+pub mod init;
+pub mod schedule;
