@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     };
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options).map(Node::from).map_err(|error| SyntaxError {
         line: error.location().map(|at| at.line()),
-        message: error.render_with_formatter(&serde_saphyr::UserMessageFormatter).to_string(),
+        message: error.render_with_formatter(&serde_saphyr::UserMessageFormatter),
     })
 }
 
@@ -181,7 +181,10 @@ mod tests {
     fn every_value_knows_its_kind_and_line() {
         let node = parse("a: 7\nb:\n  c: [0.5, x, null]\n  d: true\ne: 10GB\n").unwrap();
         let Value::Map(entries) = &node.value else { unreachable!("{node}") };
-        assert_eq!(entries.iter().map(|e| (e.key.as_str(), e.line)).collect::<Vec<_>>(), [("a", 1), ("b", 2), ("e", 5)]);
+        assert_eq!(
+            entries.iter().map(|e| (e.key.as_str(), e.line)).collect::<Vec<_>>(),
+            [("a", 1), ("b", 2), ("e", 5)]
+        );
         assert_eq!(node.to_string(), "{ a: 7, b: { c: [0.5, x, null], d: true }, e: 10GB }");
         assert_eq!(entries[0].node.value, Value::Whole(7));
         assert_eq!(entries[2].node.value, Value::Text("10GB".into()));

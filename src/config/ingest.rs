@@ -69,7 +69,23 @@ pub enum ColumnSource {
 
 /// Units that a column map understands.
 const UNITS: [&str; 17] = [
-    "ns", "us", "ms", "s", "min", "h", "bytes", "kb", "mb", "gb", "kib", "mib", "gib", "cores", "millicores", "pct", "ratio",
+    "ns",
+    "us",
+    "ms",
+    "s",
+    "min",
+    "h",
+    "bytes",
+    "kb",
+    "mb",
+    "gb",
+    "kib",
+    "mib",
+    "gib",
+    "cores",
+    "millicores",
+    "pct",
+    "ratio",
 ];
 
 impl IngestSource {

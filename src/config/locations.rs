@@ -67,7 +67,7 @@ pub enum Database {
 
 impl Database {
     pub(super) fn read(file: &mut Section<'_>) -> Option<Self> {
-        let Some(node) = file.take("postgres") else { return None };
+        let node = file.take("postgres")?;
         match parse(node) {
             Ok(database) => Some(database),
             Err(advice) => {

@@ -58,14 +58,8 @@ pub enum Feature {
 
 impl Feature {
     /// All of them: the default.
-    pub const ALL: [Self; 6] = [
-        Self::WorkflowType,
-        Self::StepType,
-        Self::StepCount,
-        Self::InputBytes,
-        Self::Provider,
-        Self::HourOfWeek,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::WorkflowType, Self::StepType, Self::StepCount, Self::InputBytes, Self::Provider, Self::HourOfWeek];
 
     /// The name used in configuration.
     #[must_use]
@@ -111,8 +105,8 @@ impl PerformancePrediction {
         section.choice("model_type", (), &[("regression", ())]);
         let known = Feature::ALL.map(Feature::as_str).join(", ");
         let expected = format!("what is known before a step starts: {known}");
-        let mut features = section
-            .items("features", &Feature::ALL, &expected, |node| Feature::parse(super::analytics::word(node)?));
+        let mut features =
+            section.items("features", &Feature::ALL, &expected, |node| Feature::parse(super::analytics::word(node)?));
         features.sort();
         Self {
             enabled: section.flag("enabled", true),

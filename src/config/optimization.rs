@@ -73,7 +73,8 @@ impl ResourceAllocation {
 }
 
 fn megabytes(section: &mut Section<'_>, key: &'static str, default: u64) -> f64 {
-    let bytes = section.parsed(key, default * MB, "a number of MB, or a size such as 8GB", |text| size::parse(text, MB));
+    let bytes =
+        section.parsed(key, default * MB, "a number of MB, or a size such as 8GB", |text| size::parse(text, MB));
     #[expect(clippy::cast_precision_loss, reason = "sizes of memory are far below 2⁵³ bytes")]
     let megabytes = bytes as f64 / MB as f64;
     megabytes

@@ -41,11 +41,12 @@ pub struct PerformanceTrends {
 
 impl PerformanceTrends {
     fn read(section: &mut Section<'_>) -> Self {
-        let mut periods =
-            section.items("comparison_periods", &[7, 30, 90], "whole numbers of days above 0", |node| match node.value {
+        let mut periods = section.items("comparison_periods", &[7, 30, 90], "whole numbers of days above 0", |node| {
+            match node.value {
                 Value::Whole(days @ 1..=36_500) => u32::try_from(days).map_err(|error| error.to_string()),
                 _ => Err("write such numbers, without a unit".to_owned()),
-            });
+            }
+        });
         periods.sort_unstable();
         Self {
             enabled: section.flag("enabled", true),

@@ -38,11 +38,7 @@ const LONGEST_SECONDS: i128 = 10 * 366 * 86_400;
 
 impl<'a> Section<'a> {
     /// Reads the whole file.
-    pub(super) fn root<T>(
-        node: &'a Node,
-        problems: &'a RefCell<Vec<Problem>>,
-        read: impl FnOnce(&mut Self) -> T,
-    ) -> T {
+    pub(super) fn root<T>(node: &'a Node, problems: &'a RefCell<Vec<Problem>>, read: impl FnOnce(&mut Self) -> T) -> T {
         Self::open(problems, String::new(), Some(node), read)
     }
 
@@ -104,9 +100,8 @@ impl<'a> Section<'a> {
     /// Reads each mapping in the list at `key`.
     pub(super) fn sections<T>(&mut self, key: &'static str, mut read: impl FnMut(&mut Section<'a>) -> T) -> Vec<T> {
         let items = self.list(key).unwrap_or_default();
-        let open = |(idx, node)| {
-            Section::open(self.problems, format!("{}[{idx}]", self.path_of(key)), Some(node), &mut read)
-        };
+        let open =
+            |(idx, node)| Section::open(self.problems, format!("{}[{idx}]", self.path_of(key)), Some(node), &mut read);
         items.iter().enumerate().map(open).collect()
     }
 
@@ -327,7 +322,8 @@ impl<'a> Section<'a> {
             unbuilt::Found::Key(row) if row.accepts(&entry.node) => {}
             unbuilt::Found::Key(row) => {
                 let expected = format!("its default ({})", row.default());
-                let advice = format!("{} is not built yet in this version: leave it at its default or remove it", row.part);
+                let advice =
+                    format!("{} is not built yet in this version: leave it at its default or remove it", row.part);
                 self.report(path, Some(entry.line), &shown(&entry.node), &expected, &advice);
             }
             unbuilt::Found::Section => Section::open(self.problems, path, Some(&entry.node), |_nothing_acts| ()),

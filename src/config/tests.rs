@@ -189,8 +189,14 @@ fn an_experiment_is_read_and_checked() {
         ("      primary: { metric: cost }\n      unit: user\n", "one of run_id"),
         ("      primary: { metric: cost }\n      covariate: predicted\n", "a covariate is not built yet"),
         ("      primary: { metric: cost }\n      guardrails: [ { metric: error_rate } ]\n", "is not built yet"),
-        ("      primary: { metric: cost }\n      start: 2026-02-01T00:00:00Z\n      end: 2026-01-01T00:00:00Z\n", "after start"),
-        ("      primary: { metric: cost }\n    - id: e\n      workflow_type: w\n      control: a\n      primary: { metric: cost }\n", "the id \"e\" twice"),
+        (
+            "      primary: { metric: cost }\n      start: 2026-02-01T00:00:00Z\n      end: 2026-01-01T00:00:00Z\n",
+            "after start",
+        ),
+        (
+            "      primary: { metric: cost }\n    - id: e\n      workflow_type: w\n      control: a\n      primary: { metric: cost }\n",
+            "the id \"e\" twice",
+        ),
     ];
     for (lines, expected) in cases {
         let message = refusal(&experiment(lines));
@@ -233,7 +239,9 @@ fn the_hash_tells_analyses_apart_and_not_locations() {
     for same in ["lake: s3://b/l", "results: r", "postgres: env:DB", "job: other", "limits: { memory: 1GB }"] {
         assert_eq!(of(same), base, "{same}");
     }
-    for other in ["seed: 8", "timezone: Europe/Berlin", &nested("performance_optimization.optimization.enabled", "false")] {
+    for other in
+        ["seed: 8", "timezone: Europe/Berlin", &nested("performance_optimization.optimization.enabled", "false")]
+    {
         assert_ne!(of(other), base, "{other}");
     }
     let shuffled = nested("performance_optimization.analytics.metrics", "[cost, execution_time]");
@@ -254,7 +262,8 @@ fn as_of_now_lies_on_the_grid() {
 fn local_paths_are_meant_from_the_folder_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("paceline.yaml");
-    std::fs::write(&path, "results: out\nlake: s3://bucket/lake\ningest: [ { from: nextflow, path: t/*.txt } ]\n").unwrap();
+    std::fs::write(&path, "results: out\nlake: s3://bucket/lake\ningest: [ { from: nextflow, path: t/*.txt } ]\n")
+        .unwrap();
     let config = load(&path).unwrap();
     assert_eq!(config.results, folder.path().join("out").display().to_string());
     assert_eq!(config.lake, "s3://bucket/lake");

@@ -1,7 +1,7 @@
 //! The days of the window: which must be read, and what is kept of each.
 
 use crate::error::{Error, Result};
-use crate::ingest::{self, Conformed};
+use crate::ingest::conform::{Conformed, Origin, conform_runs, conform_steps};
 use crate::io::{FetchError, Object, Store};
 use crate::rollup::{self, Day, InputFile};
 use crate::tables::{CanonicalTable, Reject, Runs, Steps, runs, steps};
@@ -103,47 +103,74 @@ pub(crate) struct ReadDay {
 
 /// Reads a day: the needed columns of its files, checked row by row. A file that can't be read is a reject.
 pub(crate) async fn read(lake: &Store, files: &DayFiles, as_of_us: i64) -> Result<ReadDay> {
-    let mut inputs = Vec::new();
-    let mut rejects = Vec::new();
-    let runs: Runs = read_table(lake, &files.runs, &RUN_COLUMNS, &mut inputs, &mut rejects).await?;
-    let steps: Steps = read_table(lake, &files.steps, &STEP_COLUMNS, &mut inputs, &mut rejects).await?;
-    let day = on_cpu(move || rollup::day(&runs, &steps, as_of_us)).await??;
-    Ok(ReadDay { day, inputs, rejects })
+    let runs = fetch(lake, &files.runs, &RUN_COLUMNS).await?;
+    let steps = fetch(lake, &files.steps, &STEP_COLUMNS).await?;
+    on_cpu(move || {
+        let mut read = ReadDay { day: Day::default(), inputs: runs.inputs, rejects: runs.rejects };
+        read.inputs.extend(steps.inputs);
+        read.rejects.extend(steps.rejects);
+        let runs: Runs = conform(runs.files, |frame, origin| conform_runs(frame, origin), &mut read.rejects)?;
+        let steps: Steps = conform(steps.files, |frame, origin| conform_steps(frame, origin), &mut read.rejects)?;
+        read.day = rollup::day(&runs, &steps, as_of_us)?;
+        Ok(read)
+    })
+    .await?
 }
 
-async fn read_table<T>(
-    lake: &Store,
-    objects: &[Object],
-    columns: &'static [&'static str],
-    inputs: &mut Vec<InputFile>,
-    rejects: &mut Vec<Reject>,
-) -> Result<T>
-where
-    T: CanonicalTable + Send + 'static,
-{
-    let mut files: Vec<(String, DataFrame)> = Vec::new();
+/// The readable files of a table, and what is known of all of them.
+#[derive(Default)]
+struct Fetched {
+    files: Vec<(String, DataFrame)>,
+    inputs: Vec<InputFile>,
+    rejects: Vec<Reject>,
+}
+
+async fn fetch(lake: &Store, objects: &[Object], columns: &'static [&'static str]) -> Result<Fetched> {
+    let mut fetched = Fetched::default();
     for object in objects {
-        let mut input =
-            InputFile { path: object.path.clone(), size: object.size, tag: object.tag.clone(), digest: String::new() };
-        match lake.fetch_columns(object, columns).await {
-            Ok(fetched) => {
-                input.digest.clone_from(&fetched.digest);
-                match on_cpu(move || decode(fetched.bytes, columns)).await? {
-                    Ok(frame) => files.push((object.path.clone(), frame)),
-                    Err(error) => rejects.push(Reject::file(&object.path, format!("not a readable Parquet file: {error}"))),
-                }
-            }
-            Err(FetchError::NotParquet(reason)) => {
-                input.digest = "unreadable".to_owned();
-                rejects.push(Reject::file(&object.path, format!("not a readable Parquet file: {reason}")));
-            }
+        let (digest, frame) = match lake.fetch_columns(object, columns).await {
+            Ok(read) => (read.digest, on_cpu(move || decode(read.bytes, columns)).await?.map_err(|e| e.to_string())),
+            Err(FetchError::NotParquet(reason)) => ("unreadable".to_owned(), Err(reason)),
             Err(FetchError::Store(error)) => return Err(error),
+        };
+        match frame {
+            Ok(frame) => fetched.files.push((object.path.clone(), frame)),
+            Err(reason) => {
+                let reason = format!("this is no Parquet file that can be read ({reason}); write it again, or remove it");
+                fetched.rejects.push(Reject::file(&object.path, reason));
+            }
         }
-        inputs.push(input);
+        let Object { path, size, tag, .. } = object.clone();
+        fetched.inputs.push(InputFile { path, size, tag, digest });
     }
-    let Conformed { table, rejects: refused, .. } = on_cpu(move || ingest::conform_all::<T>(files)).await??;
-    rejects.extend(refused);
-    Ok(table)
+    Ok(fetched)
+}
+
+/// The accepted rows of all files of a day. Rows of different files may share a key like rows of one file.
+fn conform<T: CanonicalTable>(
+    files: Vec<(String, DataFrame)>,
+    check: impl Fn(&DataFrame, Origin) -> PolarsResult<Conformed<T>>,
+    rejects: &mut Vec<Reject>,
+) -> Result<T> {
+    let mut tables: Vec<(String, T)> = Vec::new();
+    for (path, frame) in files {
+        let conformed = check(&frame, Origin::file(&path))?;
+        rejects.extend(conformed.rejects);
+        tables.push((path, conformed.table));
+    }
+    if tables.len() == 1
+        && let Some((_, only)) = tables.pop()
+    {
+        return Ok(only);
+    }
+    let origin = Origin::files_of(tables.iter().map(|(path, table)| (path.as_str(), table.height())));
+    let mut all = T::empty().map_err(|error| Error::Internal(error.to_string()))?.frame().clone();
+    for (_, table) in &tables {
+        all.vstack_mut(table.frame())?;
+    }
+    let conformed = check(&all, origin)?;
+    rejects.extend(conformed.rejects);
+    Ok(conformed.table)
 }
 
 fn decode(bytes: bytes::Bytes, columns: &[&str]) -> PolarsResult<DataFrame> {

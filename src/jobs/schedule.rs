@@ -142,7 +142,9 @@ fn instants(cron: &Cron, timezone: Tz, wall: NaiveDateTime) -> impl Iterator<Ite
     let (first, second) = match timezone.from_local_datetime(&wall) {
         MappedLocalTime::Single(only) => (Some(only), None),
         MappedLocalTime::Ambiguous(first, second) => (Some(first), Some(second).filter(|_| !cron.is_fixed_time())),
-        MappedLocalTime::None => (Some(wall).filter(|_| cron.is_fixed_time()).and_then(|at| after_gap(timezone, at)), None),
+        MappedLocalTime::None => {
+            (Some(wall).filter(|_| cron.is_fixed_time()).and_then(|at| after_gap(timezone, at)), None)
+        }
     };
     [first, second].into_iter().flatten().map(|instant| instant.with_timezone(&Utc))
 }
@@ -302,7 +304,11 @@ impl Daemon {
         if tokio::time::timeout(grace, finishing).await.is_err() {
             let n_cut_off = self.runs.len();
             self.runs.shutdown().await;
-            tracing::warn!(n_cut_off, grace_s = grace.as_secs(), "runs cut off after the grace period; the next one catches up");
+            tracing::warn!(
+                n_cut_off,
+                grace_s = grace.as_secs(),
+                "runs cut off after the grace period; the next one catches up"
+            );
         }
     }
 }
@@ -332,13 +338,16 @@ mod tests {
     fn slots(cron: &str, timezone: Tz, from: &str, to: &str) -> Vec<String> {
         let cron = Cron::parse(cron).unwrap();
         let second = TimeDelta::seconds(1);
-        let forth: Vec<_> = std::iter::successors(next_slot(&cron, timezone, at(from) - second), |slot| next_slot(&cron, timezone, *slot))
-            .take_while(|slot| *slot <= at(to))
-            .collect();
-        let mut back: Vec<_> =
-            std::iter::successors(previous_slot(&cron, timezone, at(to)), |slot| previous_slot(&cron, timezone, *slot - second))
-                .take_while(|slot| *slot >= at(from))
-                .collect();
+        let forth: Vec<_> = std::iter::successors(next_slot(&cron, timezone, at(from) - second), |slot| {
+            next_slot(&cron, timezone, *slot)
+        })
+        .take_while(|slot| *slot <= at(to))
+        .collect();
+        let mut back: Vec<_> = std::iter::successors(previous_slot(&cron, timezone, at(to)), |slot| {
+            previous_slot(&cron, timezone, *slot - second)
+        })
+        .take_while(|slot| *slot >= at(from))
+        .collect();
         back.reverse();
         assert_eq!(forth, back, "{cron}");
         forth.iter().map(|slot| slot.format("%dT%H:%M").to_string()).collect()
@@ -346,10 +355,19 @@ mod tests {
 
     #[test]
     fn slots_in_utc() {
-        assert_eq!(slots("0 9 * * 1", Tz::UTC, "2026-11-01T00:00:00Z", "2026-11-20T00:00:00Z"), ["02T09:00", "09T09:00", "16T09:00"]);
-        assert_eq!(slots("*/30 * * * *", Tz::UTC, "2026-11-01T00:10:00Z", "2026-11-01T01:30:00Z"), ["01T00:30", "01T01:00", "01T01:30"]);
+        assert_eq!(
+            slots("0 9 * * 1", Tz::UTC, "2026-11-01T00:00:00Z", "2026-11-20T00:00:00Z"),
+            ["02T09:00", "09T09:00", "16T09:00"]
+        );
+        assert_eq!(
+            slots("*/30 * * * *", Tz::UTC, "2026-11-01T00:10:00Z", "2026-11-01T01:30:00Z"),
+            ["01T00:30", "01T01:00", "01T01:30"]
+        );
         // Day of month or day of week, as in every cron.
-        assert_eq!(slots("0 0 3 * 1", Tz::UTC, "2026-11-01T00:00:00Z", "2026-11-10T00:00:00Z"), ["02T00:00", "03T00:00", "09T00:00"]);
+        assert_eq!(
+            slots("0 0 3 * 1", Tz::UTC, "2026-11-01T00:00:00Z", "2026-11-10T00:00:00Z"),
+            ["02T00:00", "03T00:00", "09T00:00"]
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::days::{self, DayFiles, on_cpu};
 use super::spill::{Spill, SpillFolder};
 use crate::error::{Error, Result};
 use crate::io::Store;
+use crate::publish::ledger::State;
 use crate::publish::parquet::write_table;
 use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
@@ -23,6 +24,8 @@ const DAYS_AT_ONCE: usize = 3;
 pub(crate) struct Reduction {
     /// Name of the job: what is kept of a day belongs to it.
     pub(crate) job: String,
+    /// Hash of the configuration.
+    pub(crate) config_hash: String,
     /// The cutoff.
     pub(crate) as_of_us: i64,
     /// What is measured.
@@ -46,10 +49,46 @@ impl Reduction {
 pub(crate) struct Window {
     /// Files by day.
     pub(crate) days: BTreeMap<NaiveDate, DayFiles>,
-    /// Digests of the inputs of the last run of this job, by path.
-    pub(crate) published_inputs: BTreeMap<String, String>,
-    /// Rollup files that stand in the results by the ledger.
-    pub(crate) published_rollups: BTreeMap<String, String>,
+    /// How the rollups that stand in the results came about, by path.
+    pub(crate) published: BTreeMap<String, PublishedRollup>,
+}
+
+/// A rollup file as the ledger tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PublishedRollup {
+    /// The cutoff at which it was made.
+    pub(crate) as_of_us: i64,
+    /// The configuration.
+    pub(crate) config_hash: String,
+    /// Path and digest of the day's inputs, sorted.
+    pub(crate) inputs: Vec<(String, String)>,
+}
+
+/// What the ledger says of every rollup file.
+pub(crate) fn published_rollups(state: &State) -> BTreeMap<String, PublishedRollup> {
+    let mut published = BTreeMap::new();
+    for run in state.entries().iter().filter_map(|sealed| sealed.entry.event.run()) {
+        let mut inputs: BTreeMap<&str, Vec<(String, String)>> = BTreeMap::new();
+        for input in &run.slot.inputs {
+            inputs.entry(date_of(&input.path)).or_default().push((input.path.clone(), input.digest.clone()));
+        }
+        for file in run.files.iter().filter(|file| file.table == ROLLUPS.name) {
+            let mut inputs = inputs.get(date_of(&file.path)).cloned().unwrap_or_default();
+            inputs.sort();
+            let rollup = PublishedRollup {
+                as_of_us: run.slot.as_of.timestamp_micros(),
+                config_hash: run.slot.config_hash.clone(),
+                inputs,
+            };
+            published.insert(file.path.clone(), rollup);
+        }
+    }
+    published
+}
+
+/// The folder `date=…` of a path; empty where there is none.
+fn date_of(path: &str) -> &str {
+    path.split('/').find(|part| part.starts_with("date=")).unwrap_or_default()
 }
 
 /// What the days turned into.
@@ -98,36 +137,37 @@ async fn reduce_day(
     files: &DayFiles,
     spill: &Arc<SpillFolder>,
 ) -> Result<(NaiveDate, i64, Option<Vec<Spill>>)> {
-    let periods = reduction.periods_of(date);
-    let identities = files.identities();
     if let Some(kept) = kept(results, &reduction.job, date).await?
-        && kept.holds_for(&identities, reduction.as_of_us, reduction.sample_budget)
-        && window.has_published(&kept, date, &periods)
+        && kept.holds_for(&files.identities(), reduction.as_of_us, reduction.sample_budget)
+        && window.stale(&kept, date, reduction).is_empty()
     {
         return Ok((date, kept.latest_us, None));
     }
     let read = days::read(lake, files, reduction.as_of_us).await?;
     let (settings, spill) = (reduction.clone(), Arc::clone(spill));
-    let (latest_us, bytes, rollups) = on_cpu(move || {
+    let (digest, mut rollups) = on_cpu(move || {
+        let periods = settings.periods_of(date);
         let buckets = rollup::buckets(&read.day, &periods, &settings.metrics);
         let words = read.day.vocabulary.words().to_vec();
         let rollups = buckets
             .levels
             .into_iter()
-            .map(|(period, rows)| spill_rollups(&spill, date, period, rows, &words))
-            .collect::<Result<Vec<Spill>>>()?;
+            .map(|(period, rows)| Ok((period, spill_rollups(&spill, date, period, rows, &words)?)))
+            .collect::<Result<Vec<(Period, Spill)>>>()?;
         let provenance = Provenance {
             as_of_us: settings.as_of_us,
             inputs: read.inputs,
             rejects: read.rejects,
             sample_budget: settings.sample_budget,
         };
-        let digest = rollup::digest(read.day, buckets.daily, provenance);
-        Ok::<_, Error>((digest.latest_us, digest.to_bytes()?, rollups))
+        Ok::<_, Error>((rollup::digest(read.day, buckets.daily, provenance), rollups))
     })
     .await??;
+    let stale = window.stale(&digest, date, reduction);
+    rollups.retain(|(period, _)| stale.contains(period));
+    let (latest_us, bytes) = (digest.latest_us, on_cpu(move || digest.to_bytes()).await??);
     results.put(&kept_path(&reduction.job, date), bytes).await?;
-    Ok((date, latest_us, Some(rollups)))
+    Ok((date, latest_us, Some(rollups.into_iter().map(|(_, spill)| spill).collect())))
 }
 
 fn spill_rollups(
@@ -147,11 +187,19 @@ fn rollup_path(date: NaiveDate, period: Period) -> String {
 }
 
 impl Window {
-    /// Whether the rollups of the day were published from these very inputs.
-    fn has_published(&self, kept: &DayDigest, date: NaiveDate, periods: &[Period]) -> bool {
-        let same = |path: &String, digest: &String| self.published_inputs.get(path) == Some(digest);
-        kept.inputs.iter().all(|input| same(&input.path, &input.digest))
-            && periods.iter().all(|&period| self.published_rollups.contains_key(&rollup_path(date, period)))
+    /// Periods of the day whose published rollups are not what this run would write. What a later cutoff published is
+    /// left alone: a look back must not make a day forget what is known of it.
+    fn stale(&self, kept: &DayDigest, date: NaiveDate, reduction: &Reduction) -> Vec<Period> {
+        let inputs: Vec<_> = kept.inputs.iter().map(|input| (input.path.clone(), input.digest.clone())).collect();
+        let is_current = |rollup: &PublishedRollup| {
+            let same_cutoff = rollup.as_of_us == reduction.as_of_us || kept.latest_us <= rollup.as_of_us.min(reduction.as_of_us);
+            rollup.inputs == inputs && rollup.config_hash == reduction.config_hash && same_cutoff
+        };
+        let is_stale = |period: &Period| match self.published.get(&rollup_path(date, *period)) {
+            None => true,
+            Some(rollup) => rollup.as_of_us <= reduction.as_of_us && !is_current(rollup),
+        };
+        reduction.periods_of(date).into_iter().filter(is_stale).collect()
     }
 }
 

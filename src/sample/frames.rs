@@ -65,7 +65,10 @@ pub(super) fn steps(rows: &[StepRow]) -> PolarsResult<DataFrame> {
             number("cost_usd".into(), |row| row.cost_usd),
             text("cache_key".into(), |row| row.cache_key.as_deref()),
             // Known to have no hit where there is a key, unknown elsewhere.
-            Column::new("cache_hit".into(), rows.iter().map(|row| row.cache_key.as_ref().map(|_| false)).collect::<Vec<_>>()),
+            Column::new(
+                "cache_hit".into(),
+                rows.iter().map(|row| row.cache_key.as_ref().map(|_| false)).collect::<Vec<_>>(),
+            ),
             Column::full_null("queue_ms".into(), rows.len(), &DataType::Float64),
         ],
     )

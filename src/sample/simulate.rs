@@ -243,9 +243,9 @@ fn execution(run: &Circumstances, step: &StepSpec, task: u32, started_us: i64, d
         * draws.factor(step.noise);
     let memory_mb = step.memory_mb * by_size(0.4 * step.size_slope) * changed("memory_usage") * draws.factor(0.04);
     let input_bytes = workflow.input_bytes * size / f64::from(step.tasks);
-    let tokens = step.tokens.map(|(read, written)| {
-        (read * by_size(0.8) * draws.factor(0.08), written * by_size(0.3) * draws.factor(0.12))
-    });
+    let tokens = step
+        .tokens
+        .map(|(read, written)| (read * by_size(0.8) * draws.factor(0.08), written * by_size(0.3) * draws.factor(0.12)));
     let core_usd = duration_ms / 3.6e6 * step.cpu_request * CORE_HOUR_USD;
     let token_usd = tokens.map_or(0.0, |(read, written)| read * TOKEN_USD.0 + written * TOKEN_USD.1);
     StepRow {

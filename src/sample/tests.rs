@@ -9,7 +9,8 @@ fn sample() -> Sample {
 /// The median of a column of `steps` where `keep` holds.
 fn median(sample: &Sample, column: &str, keep: Expr) -> f64 {
     let succeeded = col("status").eq(lit("succeeded"));
-    let kept = sample.steps.clone().lazy().filter(keep.and(succeeded)).select([col(column).median()]).collect().unwrap();
+    let kept =
+        sample.steps.clone().lazy().filter(keep.and(succeeded)).select([col(column).median()]).collect().unwrap();
     kept.column(column).unwrap().f64().unwrap().get(0).unwrap()
 }
 
@@ -79,7 +80,13 @@ fn the_pair_waits_without_need() {
     assert!(pairs.height() > 400);
     assert!(ended.as_materialized_series().lt(started.as_materialized_series()).unwrap().all());
     let depends = steps.clone().lazy().filter(step("unit")).select([col("depends_on")]).collect().unwrap();
-    let depends = depends.column("depends_on").unwrap().list().unwrap().explode(ExplodeOptions { empty_as_null: true, keep_nulls: true }).unwrap();
+    let depends = depends
+        .column("depends_on")
+        .unwrap()
+        .list()
+        .unwrap()
+        .explode(ExplodeOptions { empty_as_null: true, keep_nulls: true })
+        .unwrap();
     assert_eq!(depends.n_unique().unwrap(), 1);
 }
 
@@ -87,7 +94,7 @@ fn the_pair_waits_without_need() {
 fn some_runs_fail_and_some_steps_are_tried_again() {
     let sample = sample();
     let failed = sample.runs.clone().lazy().filter(col("status").eq(lit("failed"))).collect().unwrap().height();
-    let retries = sample.steps.clone().lazy().filter(col("attempt").gt(lit(1))).collect().unwrap().height();
+    let retries = sample.steps.lazy().filter(col("attempt").gt(lit(1))).collect().unwrap().height();
     assert!((10..150).contains(&failed), "{failed}");
     assert!((50..400).contains(&retries), "{retries}");
 }

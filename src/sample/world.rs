@@ -89,7 +89,14 @@ const CI: WorkflowSpec = WorkflowSpec {
     weekend_runs: 5,
     input_bytes: 60e6,
     steps: &[
-        StepSpec { name: "checkout", step_type: "fetch", duration_ms: 9_000.0, memory_mb: 120.0, memory_request_mb: 192.0, ..STEP },
+        StepSpec {
+            name: "checkout",
+            step_type: "fetch",
+            duration_ms: 9_000.0,
+            memory_mb: 120.0,
+            memory_request_mb: 192.0,
+            ..STEP
+        },
         StepSpec {
             name: "install",
             step_type: "install",

@@ -1,1 +1,5 @@
-fn main() {}
+//! All integration tests in one binary, as linking is what costs time.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod config;
+mod schedule;

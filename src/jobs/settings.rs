@@ -1,0 +1,123 @@
+//! From the configuration to the parameters of each engine.
+
+use crate::config::{Config, Experiment, Feature};
+use crate::pure::analysis::AnalysisParams;
+use crate::pure::compare::CompareParams;
+use crate::pure::detect::anomalies::AnomalyParams;
+use crate::pure::detect::baselines::BaselineParams;
+use crate::pure::detect::bottlenecks::BottleneckParams;
+use crate::pure::detect::trends::TrendParams;
+use crate::pure::forecast::ForecastParams;
+use crate::pure::graph::EnsembleParams;
+use crate::pure::learn::{Features, TrainParams};
+use crate::pure::recommend;
+use crate::pure::units::Level;
+
+/// Days in a season: weeks are what daily series repeat by.
+const SEASON_LENGTHS: [usize; 1] = [7];
+/// Coverage of the narrower of the two intervals of a forecast.
+const INNER_LEVEL: f64 = 0.8;
+
+/// What every engine needs to know.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) analysis: AnalysisParams,
+    pub(crate) forecast: ForecastParams,
+    pub(crate) train: TrainParams,
+    pub(crate) anomalies: AnomalyParams,
+    pub(crate) anomaly_level: Level,
+    pub(crate) compare: CompareParams,
+    pub(crate) bottlenecks: BottleneckParams,
+    pub(crate) recommend: recommend::Params,
+    pub(crate) experiments: Vec<Experiment>,
+}
+
+impl Settings {
+    pub(crate) fn of(config: &Config) -> Self {
+        let trends = &config.reporting.performance_trends;
+        let prediction = &config.models.performance_prediction;
+        let detection = &config.models.bottleneck_detection;
+        let min_samples = usize::try_from(detection.min_samples).unwrap_or(usize::MAX);
+        let replay = EnsembleParams { seed: config.seed, ..EnsembleParams::default() };
+        Self {
+            analysis: AnalysisParams {
+                baselines: BaselineParams {
+                    baseline_days: config.analytics.baseline_calculation_days,
+                    ..BaselineParams::default()
+                },
+                trends: TrendParams {
+                    comparison_periods: trends.comparison_periods_days.clone(),
+                    level: trends.level,
+                    ..TrendParams::default()
+                },
+                ..AnalysisParams::default()
+            },
+            forecast: ForecastParams {
+                horizon: usize::try_from(trends.forecast_days).unwrap_or(usize::MAX),
+                levels: forecast_levels(trends.level),
+                season_lengths: SEASON_LENGTHS.to_vec(),
+            },
+            train: TrainParams {
+                level: prediction.level,
+                accuracy_threshold: prediction.accuracy_threshold,
+                features: features(&prediction.features),
+                seed: config.seed,
+                ..TrainParams::default()
+            },
+            anomalies: AnomalyParams { sensitivity: detection.sensitivity, min_samples, seed: config.seed },
+            anomaly_level: prediction.level,
+            compare: CompareParams::default(),
+            bottlenecks: BottleneckParams { replay, ..BottleneckParams::default() },
+            recommend: recommend_params(config, replay),
+            experiments: config.experiments.clone(),
+        }
+    }
+}
+
+fn forecast_levels(outer: Level) -> Vec<Level> {
+    let inner = Level::new(INNER_LEVEL).ok().filter(|inner| inner.get() < outer.get());
+    inner.into_iter().chain([outer]).collect()
+}
+
+fn features(named: &[Feature]) -> Features {
+    let has = |feature| named.contains(&feature);
+    Features {
+        input_bytes: has(Feature::InputBytes),
+        step_type: has(Feature::StepType),
+        provider: has(Feature::Provider),
+        hour_of_week: has(Feature::HourOfWeek),
+        ..Features::default()
+    }
+}
+
+fn recommend_params(config: &Config, replay: EnsembleParams) -> recommend::Params {
+    let strategies = &config.optimization;
+    let (resources, providers) = (&strategies.resource_allocation, &strategies.provider_selection);
+    let (caching, parallel) = (&strategies.caching, &strategies.parallel_processing);
+    let ttl_by_step_type = caching.ttl_by_step_type.iter().map(|(kind, ttl)| (kind.clone(), ttl.as_secs_f64()));
+    let defaults = recommend::Params::default();
+    recommend::Params {
+        replay,
+        resources: recommend::Resources {
+            enabled: resources.enabled,
+            min_cpu_millicores: resources.min_cpu_millicores,
+            max_cpu_millicores: resources.max_cpu_millicores,
+            min_memory_mb: resources.min_memory_mb,
+            max_memory_mb: resources.max_memory_mb,
+            ..defaults.resources
+        },
+        providers: recommend::Providers {
+            enabled: providers.enabled,
+            performance_weight: providers.performance_weight,
+            cost_weight: providers.cost_weight,
+        },
+        caching: recommend::Caching {
+            enabled: caching.enabled,
+            default_ttl_s: caching.default_ttl.as_secs_f64(),
+            ttl_s_by_step_type: ttl_by_step_type.collect(),
+            ..defaults.caching
+        },
+        parallel: defaults.parallel,
+        load_balancing: defaults.load_balancing,
+    }
+}
