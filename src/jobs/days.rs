@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 use crate::ingest::conform::{Conformed, Origin, conform_runs, conform_steps};
 use crate::io::{FetchError, Object, Store};
-use crate::rollup::{self, Day, InputFile};
+use crate::rollup::{self, Day, InputFile, NO_INSTANT};
 use crate::tables::{CanonicalTable, Reject, Runs, Steps, runs, steps};
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::*;
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -90,6 +90,20 @@ pub(crate) async fn list(lake: &Store, first: NaiveDate, last: NaiveDate) -> Res
     }
     Ok(days)
 }
+
+/// The latest instant in the newest partitions of the lake.
+pub(crate) async fn latest_end(lake: &Store) -> Result<Option<DateTime<Utc>>> {
+    let days = list(lake, NaiveDate::MIN, NaiveDate::MAX).await?;
+    let mut latest = None;
+    for files in days.values().rev().take(DAYS_FOR_LATEST) {
+        let read = read(lake, files, i64::MAX).await?;
+        latest = latest.max(DateTime::from_timestamp_micros(read.day.latest_us).filter(|_| read.day.latest_us > NO_INSTANT));
+    }
+    Ok(latest)
+}
+
+/// A run that started on the last but one day can end after all those of the last.
+const DAYS_FOR_LATEST: usize = 2;
 
 /// A day of the lake as read at a cutoff.
 pub(crate) struct ReadDay {

@@ -1,3 +1,17 @@
-//! What the commands do: read, call, publish; and when.
+//! What the commands do: read, call, publish; and when. Jobs never call jobs.
 
+mod anomalies;
+mod days;
+mod engines;
+mod experiments;
+mod outputs;
+mod progress;
+pub mod run;
 pub mod schedule;
+mod settings;
+mod sources;
+mod spill;
+mod stage;
+mod window;
+
+pub use stage::{Stage, Stages};

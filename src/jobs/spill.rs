@@ -2,6 +2,7 @@
 //! them meanwhile.
 
 use crate::error::{Error, Result};
+use crate::publish::Output;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -43,7 +44,10 @@ impl SpillFolder {
 }
 
 impl Spill {
-    pub(crate) fn read(&self) -> Result<Vec<u8>> {
-        std::fs::read(&self.file).map_err(|source| Error::Disk { action: "reading", path: self.file.clone(), source })
+    /// The file as it is published.
+    pub(crate) fn output(&self) -> Result<Output> {
+        let bytes = std::fs::read(&self.file)
+            .map_err(|source| Error::Disk { action: "reading", path: self.file.clone(), source })?;
+        Ok(Output { table: self.table, path: self.path.clone(), bytes, rows: self.rows })
     }
 }

@@ -1,6 +1,7 @@
 //! The window of a run: every day reduced, those that have not changed since an earlier run taken from what was kept.
 
 use super::days::{self, DayFiles, on_cpu};
+use super::progress::Progress;
 use super::spill::{Spill, SpillFolder};
 use crate::error::{Error, Result};
 use crate::io::Store;
@@ -107,14 +108,14 @@ pub(crate) async fn reduce(
     results: &Store,
     window: &Window,
     reduction: &Reduction,
-    progress: impl Fn(),
 ) -> Result<Reduced> {
     let spill = Arc::new(SpillFolder::new()?);
+    let progress = Progress::of("reading days", window.days.len());
     let (progress, spill) = (&progress, &spill);
     let reduced: Vec<(NaiveDate, i64, Option<Vec<Spill>>)> = stream::iter(&window.days)
         .map(|(&date, files)| async move {
             let day = reduce_day(lake, results, window, reduction, date, files, spill).await?;
-            progress();
+            progress.step();
             Ok::<_, Error>(day)
         })
         .buffered(DAYS_AT_ONCE)

@@ -14,7 +14,7 @@ mod samples;
 pub use arms::{ARM_METRICS, ArmCell, ArmKey};
 pub use buckets::{Buckets, DailyCell, Period, buckets};
 pub use digest::{DayDigest, InputFile, Provenance, digest};
-pub use executions::{Day, Executions, Status, day};
+pub use executions::{Day, Executions, NO_INSTANT, Status, day};
 pub use history::{History, HistoryBuilder};
 pub use graphs::{Selection, run_graphs};
 pub use samples::{Origins, step_samples_ended};

@@ -1,0 +1,129 @@
+//! From the history to all that is learned of it: the calculations in their order, none of which knows a file.
+
+use super::settings::Settings;
+use super::stage::{Stage, Stages};
+use crate::pure::analysis::{Analysis, analyze_all};
+use crate::pure::compare::{Comparison, compare};
+use crate::pure::detect::anomalies::{Detectors, fit_detectors};
+use crate::pure::detect::bottlenecks::bottlenecks;
+use crate::pure::detect::{Skip, SkipSubject};
+use crate::pure::forecast::forecast_series;
+use crate::pure::learn::predictions::predictions;
+use crate::pure::learn::train::train;
+use crate::pure::learn::{ModelScore, Prediction};
+use crate::pure::recommend::{self, Bottleneck, Inputs, Recommendation, propose};
+use crate::pure::series::{Series, SeriesKey};
+use crate::rollup::History;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+/// All that one run found out.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) analyses: Vec<Analysis>,
+    /// End of the last complete bucket, where forecasts begin.
+    pub(crate) cutoff_us: i64,
+    pub(crate) predictions: Vec<Prediction>,
+    pub(crate) scores: Vec<ModelScore>,
+    pub(crate) detectors: Detectors,
+    /// blake3 of each model as serialised, by name.
+    pub(crate) model_digests: BTreeMap<String, String>,
+    pub(crate) comparisons: Vec<Comparison>,
+    pub(crate) bottlenecks: Vec<Bottleneck>,
+    pub(crate) recommendations: Vec<Recommendation>,
+    pub(crate) skips: Vec<Skip>,
+}
+
+/// Runs the stages that are asked for, and what they need of one another.
+pub(crate) fn analyse(history: &History, settings: &Settings, stages: &Stages) -> Findings {
+    let mut findings = Findings::default();
+    if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
+        timed("series", || learn_series(history, settings, stages, &mut findings));
+    }
+    if stages.has(Stage::Predictions) {
+        timed("predictions", || learn_executions(history, settings, &mut findings));
+    }
+    if stages.has(Stage::Anomalies) {
+        timed("detectors", || {
+            let (detectors, skips) = fit_detectors(&history.samples, &settings.anomalies);
+            findings.model_digests.extend(digest_of("anomalies", &detectors));
+            findings.detectors = detectors;
+            findings.skips.extend(skips);
+        });
+    }
+    if stages.any(&[Stage::Comparisons, Stage::Recommendations]) {
+        timed("comparisons", || findings.comparisons = compare(&history.samples, &settings.compare));
+    }
+    if stages.has(Stage::Recommendations) {
+        timed("recommendations", || recommend_changes(history, settings, &mut findings));
+    }
+    findings
+}
+
+fn timed(step: &'static str, work: impl FnOnce()) {
+    let started = Instant::now();
+    work();
+    tracing::info!(step, elapsed_ms = started.elapsed().as_millis(), "analysed");
+}
+
+fn learn_series(history: &History, settings: &Settings, stages: &Stages, findings: &mut Findings) {
+    let (mut analyses, skips) = analyze_all(&history.series, &settings.analysis);
+    findings.skips.extend(skips);
+    findings.cutoff_us = history.series.first().map_or(0, |series| series.bucket_start_us(series.len()));
+    if stages.has(Stage::Forecasts) {
+        findings.skips.extend(forecast_runs(&history.series, &mut analyses, settings));
+    }
+    findings.analyses = analyses;
+}
+
+/// Forecasts the series of whole runs; steps follow their run.
+fn forecast_runs(series: &[Series], analyses: &mut [Analysis], settings: &Settings) -> Vec<Skip> {
+    let by_key: HashMap<&SeriesKey, &Series> = series.iter().map(|series| (&series.key, series)).collect();
+    let skips: Vec<Option<Skip>> = analyses
+        .par_iter_mut()
+        .filter(|analysis| analysis.key.step.is_none())
+        .map(|analysis| {
+            let series = by_key.get(&analysis.key)?;
+            let regime_start_idx = analysis.change_points.last().map_or(0, |change| change.index);
+            match forecast_series(series, regime_start_idx, &settings.forecast) {
+                Ok(forecast) => analysis.forecast = Some(forecast),
+                Err(error) => {
+                    let subject = SkipSubject::Series(analysis.key.clone());
+                    return Some(Skip { analysis: "forecasts", subject, reason: error.to_string() });
+                }
+            }
+            None
+        })
+        .collect();
+    skips.into_iter().flatten().collect()
+}
+
+fn learn_executions(history: &History, settings: &Settings, findings: &mut Findings) {
+    let (models, skips) = train(&history.samples, &settings.train);
+    findings.predictions = predictions(&models, &history.samples);
+    findings.model_digests.extend(digest_of("predictions", &models));
+    findings.skips.extend(skips);
+    findings.scores = models.scores;
+}
+
+fn recommend_changes(history: &History, settings: &Settings, findings: &mut Findings) {
+    let (found, skips) = bottlenecks(&history.graphs, &findings.analyses, &history.samples, &settings.bottlenecks);
+    findings.skips.extend(skips);
+    let inputs = Inputs {
+        graphs: &history.graphs,
+        samples: &history.samples,
+        bottlenecks: &found,
+        comparisons: &findings.comparisons,
+        analyses: &findings.analyses,
+    };
+    let proposals = propose(&inputs, &settings.recommend);
+    findings.recommendations = recommend::rank(proposals, &history.graphs, &settings.recommend);
+    findings.bottlenecks = found;
+}
+
+fn digest_of(name: &str, model: &impl Serialize) -> Option<(String, String)> {
+    let bytes = postcard::to_stdvec(model).ok()?;
+    Some((name.to_owned(), blake3::hash(&bytes).to_hex().to_string()))
+}
