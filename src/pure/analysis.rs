@@ -1,8 +1,14 @@
 //! What is learned about one series, and why not where nothing can be.
 
-use crate::detect::{Baseline, ChangePoint, Trend};
+use crate::detect::baselines::{self, BaselineParams};
+use crate::detect::change_points::{self, ChangePointParams, Input, Scale, Shift};
+use crate::detect::levelling::Cycle;
+use crate::detect::trends::{self, TrendParams};
+use crate::detect::{Baseline, ChangePoint, Skip, SkipSubject, Trend};
 use crate::forecast::Forecast;
-use crate::series::SeriesKey;
+use crate::series::{Centre, Series, SeriesKey};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything learned about one series.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,4 +25,136 @@ pub struct Analysis {
     pub trends: Vec<Trend>,
     /// What comes, for the series that are forecast.
     pub forecast: Option<Forecast>,
+}
+
+/// How series are analysed.
+#[derive(Debug, Clone, Default)]
+pub struct AnalysisParams {
+    /// Change points.
+    pub change_points: ChangePointParams,
+    /// Baselines.
+    pub baselines: BaselineParams,
+    /// Trends.
+    pub trends: TrendParams,
+    /// Change points that were accepted as the new normal: start of the bucket ([`ChangePoint::at_us`]), by series.
+    pub accepted_us: BTreeMap<SeriesKey, BTreeSet<i64>>,
+}
+
+/// Change points (one false discovery rate over all series), baselines and trends of every series, in the order of
+/// `series`, and what was left out for want of data. Forecasts are left open.
+///
+/// A series without any value yields a skip and no analysis. The result does not depend on the number of threads.
+#[must_use]
+pub fn analyze_all(series: &[Series], params: &AnalysisParams) -> (Vec<Analysis>, Vec<Skip>) {
+    let cycles: Vec<Vec<Cycle>> = series.par_iter().map(|one| Cycle::of_grid(one.period_us, one.start_us)).collect();
+    let inputs: Vec<Input<'_>> = series.iter().zip(&cycles).map(|(one, cycles)| input(one, cycles)).collect();
+    let shifts = change_points::change_points_all(&inputs, &params.change_points);
+    let results: Vec<(Option<Analysis>, Vec<Skip>)> =
+        series.par_iter().zip(shifts).map(|(one, shifts)| analyze(one, &shifts, params)).collect();
+    let (mut analyses, mut skips) = (Vec::with_capacity(results.len()), Vec::new());
+    for (analysis, skipped) in results {
+        analyses.extend(analysis);
+        skips.extend(skipped);
+    }
+    (analyses, skips)
+}
+
+fn input<'a>(series: &'a Series, cycles: &'a [Cycle]) -> Input<'a> {
+    // A bucket's count is the value itself for throughput, and no measure of how well the value is known.
+    let is_count = series.key.metric.centre() == Centre::Count;
+    let counts = (!is_count).then_some(series.counts.as_slice());
+    Input { values: &series.values, counts, scale: Scale::of(series.key.metric), cycles }
+}
+
+fn analyze(series: &Series, shifts: &[Shift], params: &AnalysisParams) -> (Option<Analysis>, Vec<Skip>) {
+    let with_data: Vec<usize> =
+        (0..series.len()).filter(|&i| series.values.get(i).is_some_and(|v| v.is_finite())).collect();
+    let (Some(&first), Some(&last)) = (with_data.first(), with_data.last()) else {
+        return (None, vec![skip(series, "analysis", "no bucket with data, 1 needed".to_owned())]);
+    };
+    let change_points: Vec<ChangePoint> = shifts.iter().map(|shift| change_point(series, shift, params)).collect();
+    let none = BTreeSet::new();
+    let accepted_us = params.accepted_us.get(&series.key).unwrap_or(&none);
+    let mut skips = Vec::new();
+    let needed = params.change_points.min_values();
+    if with_data.len() < needed {
+        let reason = format!("{} buckets with data, {needed} needed", with_data.len());
+        skips.push(skip(series, "change_points", reason));
+    }
+    let baseline = baselines::baseline(series, &change_points, accepted_us, &params.baselines);
+    let baseline = baseline.map_err(|why| skips.push(why)).ok();
+    let trends = trends::trends(series, &params.trends);
+    if trends.is_empty() && !params.trends.comparison_periods.is_empty() {
+        let reason = format!(
+            "{} buckets with data; a window needs {} and half of its days",
+            with_data.len(),
+            params.trends.min_points
+        );
+        skips.push(skip(series, "trends", reason));
+    }
+    let span_us = (series.bucket_start_us(first), series.bucket_start_us(last));
+    (Some(Analysis { key: series.key.clone(), span_us, change_points, baseline, trends, forecast: None }), skips)
+}
+
+fn change_point(series: &Series, shift: &Shift, params: &AnalysisParams) -> ChangePoint {
+    let Shift { index, before, after, effect_ratio, effect_lower, effect_upper, p_value } = *shift;
+    let at_us = series.bucket_start_us(index);
+    let level = params.change_points.level;
+    ChangePoint { index, at_us, before, after, effect_ratio, effect_lower, effect_upper, level, p_value }
+}
+
+fn skip(series: &Series, analysis: &'static str, reason: String) -> Skip {
+    Skip { analysis, subject: SkipSubject::Series(series.key.clone()), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::fixtures::{NAMED, at, daily, noisy};
+    use crate::series::Metric;
+
+    fn named(idx: usize, values: &[f64]) -> Series {
+        let mut series = daily(Metric::ExecutionTime, values);
+        series.key.step = Some(format!("step-{idx}"));
+        series
+    }
+
+    #[test]
+    fn every_series_is_analysed_or_says_why_not() {
+        let series: Vec<Series> = NAMED.iter().enumerate().map(|(idx, (_, values))| named(idx, values)).collect();
+        let (analyses, skips) = analyze_all(&series, &AnalysisParams::default());
+        for one in &series {
+            let skipped = skips.iter().any(|s| s.subject == SkipSubject::Series(one.key.clone()));
+            let whole = analyses.iter().any(|a| a.key == one.key && a.baseline.is_some() && !a.trends.is_empty());
+            assert!(skipped || whole, "{}", one.key);
+        }
+        assert!(analyses.is_sorted_by_key(|a| series.iter().position(|s| s.key == a.key)));
+    }
+
+    #[test]
+    fn a_regression_is_found_and_kept_out_until_accepted() {
+        let values = noisy(90, 1, 0.05, |i| if i >= 50 { 0.4 } else { 0.0 });
+        let series = [named(0, &values)];
+        let (open, _) = analyze_all(&series, &AnalysisParams::default());
+        assert_eq!(open[0].change_points.len(), 1);
+        let point = &open[0].change_points[0];
+        assert!(point.index.abs_diff(50) <= 1 && point.at_us == at(point.index));
+        assert_eq!(open[0].baseline.as_ref().map(|b| b.regime_start_us), Some(at(0)));
+        let accepted_us = BTreeMap::from([(series[0].key.clone(), BTreeSet::from([point.at_us]))]);
+        let (accepted, _) = analyze_all(&series, &AnalysisParams { accepted_us, ..Default::default() });
+        assert_eq!(accepted[0].baseline.as_ref().map(|b| b.regime_start_us), Some(point.at_us));
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let series: Vec<Series> = (0..60)
+            .map(|k| named(k, &noisy(90, k as u64, 0.1, |i| if i >= 30 + k { 0.05 * (k % 5) as f64 } else { 0.0 })))
+            .collect();
+        let on = |n| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().ok();
+            pool.map(|p| p.install(|| format!("{:?}", analyze_all(&series, &AnalysisParams::default()))))
+        };
+        assert!(on(1).is_some());
+        assert_eq!(on(1), on(4));
+    }
 }

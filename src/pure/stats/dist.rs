@@ -151,7 +151,8 @@ pub fn wilson(successes: f64, n: f64, level: f64) -> (f64, f64) {
     let p = (successes / n).clamp(0.0, 1.0);
     let centre = (p + 0.5 * z2 / n) / (1.0 + z2 / n);
     let half = (z2 * (p * (1.0 - p) / n + 0.25 * z2 / (n * n))).sqrt() / (1.0 + z2 / n);
-    ((centre - half).max(0.0), (centre + half).min(1.0))
+    // Rounding must not push the share itself out of its interval.
+    ((centre - half).max(0.0).min(p), (centre + half).min(1.0).max(p))
 }
 
 /// The significance of the largest of the standardised two-sample statistics over all ways to cut a stretch of
@@ -216,7 +217,7 @@ mod tests {
         for (t, df) in [(1.0, 5.0), (3.0, 8.0), (6.0, 20.0), (-4.0, 88.0)] {
             let (tail, normal) = (t_two_sided(t, df), normal_two_sided(t_to_normal(t, df)));
             assert!((normal / tail - 1.0).abs() < 0.05, "t {t} df {df}: {normal} beside {tail}");
-            assert_eq!(t_to_normal(t, df).signum(), t.signum());
+            assert!(t_to_normal(t, df) * t > 0.0);
         }
         assert!(t_to_normal(1e100, 8.0).is_finite());
     }
