@@ -1,12 +1,13 @@
 //! What is normal, what changed, what is strange, what is slow.
 
 pub mod baselines;
+pub mod bottlenecks;
 pub mod change_points;
 pub mod degradation;
-pub mod levelling;
-pub mod trends;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod levelling;
+pub mod trends;
 
 use crate::series::SeriesKey;
 use crate::units::{Interval, Level};

@@ -49,7 +49,7 @@ fn latest(ids: impl Iterator<Item = u32>, end_ms: &[f64]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests with exact answers")]
     use super::super::examples::{empty, fork_join, graph};
     use super::*;
 

@@ -146,6 +146,12 @@ impl Ensemble {
         self.runs.len()
     }
 
+    /// Coverage of its intervals.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.params.level
+    }
+
     /// Start of the earliest and of the latest run.
     #[must_use]
     pub fn span_us(&self) -> (i64, i64) {
@@ -213,10 +219,6 @@ impl Ensemble {
             return Ok(first);
         }
         Ok(both(first, replay(1)))
-    }
-
-    pub(crate) fn code(&self, step: &str) -> Option<u32> {
-        self.codes.code(step)
     }
 
     pub(crate) fn recordings(&self) -> impl Iterator<Item = &Recording> {
@@ -348,7 +350,7 @@ mod tests {
                 ("c", 10.0, 20.0, &[0]),
                 ("d", 10.0 + b, 5.0, &[1, 2]),
             ]);
-            run.started_us = i as i64;
+            run.started_us = i64::try_from(i).unwrap();
             run
         };
         (0..n).map(run).collect()

@@ -10,6 +10,7 @@ mod validate;
 
 pub use critical_path::{CriticalPath, critical_path};
 pub use ensemble::{Ensemble, EnsembleParams, NotReplayable, Saving};
+pub(crate) use recording::{Recording, Times};
 pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
 pub use slots::{Slots, slots};
 pub use topology::Topology;

@@ -1,6 +1,6 @@
 //! Published workflow runs (WfInstances) against figures computed for them elsewhere.
 
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, clippy::panic, reason = "tests")]
 
 use super::{CriticalPath, Node, ReplayPlan, RunGraph, critical_path, replay, slots};
 use serde_json::Value;

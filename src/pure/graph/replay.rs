@@ -343,7 +343,7 @@ fn limited(recording: &Recording, slots: usize, scratch: &mut Scratch) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::float_cmp, clippy::panic, reason = "tests with exact answers")]
     use super::super::examples::{empty, fork_join, graph, timed};
     use super::super::{Slots, critical_path, slots};
     use super::*;

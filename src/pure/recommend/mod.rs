@@ -1,7 +1,48 @@
 //! What to do next: typed, ranked, with the evidence it rests on.
+//!
+//! [`propose`] asks every rule (one a file) what it would change in every workflow and replays each change over the recent
+//! runs; [`rank`] orders the proposals and replays them together as a portfolio. Feasibility, effort, risk and the prior
+//! probability that a proposal works are fixed by its kind, until outcomes are measured:
+//!
+//! | kind | case | category | feasibility | effort | risk | probability |
+//! |---|---|---|---|---|---|---|
+//! | `RESOURCE_ALLOCATION` | lower a request | cost | 0.9 | low | medium | 0.8 |
+//! | | raise memory at its limit | reliability | 0.9 | low | low | 0.8 |
+//! | `PROVIDER_SELECTION` | switch | performance or cost, where more is gained | 0.7 | medium | medium | 0.6 |
+//! | `CACHING` | keep results | performance | 0.8 | medium | low | 0.7 |
+//! | `PARALLEL_PROCESSING` | side by side | parallelization | 0.6 | medium | medium | 0.6 |
+//! | | more slots | scalability | 0.7 | low | medium | 0.7 |
+//! | `ALGORITHM_OPTIMIZATION` | undo a slowdown | performance | 0.6 | medium | low | 0.5 |
+//! | | linear growth | best_practices | 0.4 | high | medium | 0.4 |
+//! | `LOAD_BALANCING` | longest path first | performance | 0.7 | low | low | 0.6 |
+//!
+//! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are unknown: there only requests
+//! for memory and CPU are proposed, which need no replay.
 
+mod algorithm;
+mod caching;
+mod load;
+mod parallel;
+mod params;
+mod portfolio;
+mod proposal;
+mod providers;
+mod rank;
+mod resources;
+
+pub use params::{Caching, LoadBalancing, Parallel, Params, Providers, Resources};
+pub use proposal::Proposal;
+pub use rank::rank;
+
+use crate::analysis::Analysis;
+use crate::compare::Comparison;
+use crate::detect::bottlenecks::history::History;
+use crate::graph::{Ensemble, RunGraph, Scratch};
+use crate::samples::Samples;
 use crate::units::Level;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// A bottleneck of a workflow with what it costs end to end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,3 +148,68 @@ pub struct Recommendation {
     /// Joint saving per run of all of this workflow up to that rank.
     pub portfolio_saving_ms: f64,
 }
+
+/// Everything that proposals rest on, of one as-of.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Recorded runs of all workflows, in any order.
+    pub graphs: &'a [RunGraph],
+    /// Executions of their steps.
+    pub samples: &'a Samples,
+    /// What [`crate::detect::bottlenecks::bottlenecks`] found in the same.
+    pub bottlenecks: &'a [Bottleneck],
+    /// Providers and platforms, like with like.
+    pub comparisons: &'a [Comparison],
+    /// What was learned about their series.
+    pub analyses: &'a [Analysis],
+}
+
+/// What the rules look at: one workflow.
+pub(crate) struct Case<'a> {
+    pub(crate) history: &'a History<'a>,
+    /// None where its runs can't be replayed.
+    pub(crate) ensemble: Option<&'a Ensemble>,
+    pub(crate) bottlenecks: Vec<&'a Bottleneck>,
+    pub(crate) comparisons: &'a [Comparison],
+    pub(crate) params: &'a Params,
+}
+
+/// Asks every enabled rule about every workflow, in parallel; the result does not depend on the number of threads. Sorted
+/// by workflow, then by rule, then by target.
+#[must_use]
+pub fn propose(inputs: &Inputs<'_>, params: &Params) -> Vec<Proposal> {
+    let Inputs { graphs, samples, bottlenecks, comparisons, analyses } = *inputs;
+    let histories = History::collect(graphs, samples, analyses);
+    let mut by_workflow: BTreeMap<&str, Vec<&Bottleneck>> = BTreeMap::new();
+    for found in bottlenecks {
+        by_workflow.entry(&found.workflow_id).or_default().push(found);
+    }
+    let of_workflow = |history: &History<'_>| {
+        let ensemble = Ensemble::new(&history.graphs, params.replay).ok();
+        let own = by_workflow.get(history.workflow_id).cloned().unwrap_or_default();
+        rules(&Case { history, ensemble: ensemble.as_ref(), bottlenecks: own, comparisons, params })
+    };
+    histories.par_iter().map(of_workflow).collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+fn rules(case: &Case<'_>) -> Vec<Proposal> {
+    let mut proposals = resources::propose(case);
+    let Some(ensemble) = case.ensemble else { return proposals };
+    let mut scratch = Scratch::default();
+    for rule in [providers::propose, caching::propose, parallel::propose, algorithm::propose, load::propose] {
+        proposals.extend(rule(case, ensemble, &mut scratch));
+    }
+    proposals
+}
+
+/// 16 hexadecimal digits that depend on `parts` alone: FNV-1a, 64 bits (Fowler, Noll, Vo), each part ended by the byte
+/// 0xFF, which no UTF-8 text holds, so that `["ab", "c"]` and `["a", "bc"]` differ.
+pub(crate) fn stable_id(parts: &[&str]) -> String {
+    const PRIME: u64 = 0x0000_0100_0000_01B3;
+    let bytes = parts.iter().flat_map(|part| part.bytes().chain([0xFF]));
+    let hash = bytes.fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    format!("{hash:016x}")
+}
+
+#[cfg(test)]
+mod tests;

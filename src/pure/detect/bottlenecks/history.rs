@@ -1,0 +1,142 @@
+//! What is known of one workflow: its runs, the executions of its steps, and what was learned about their series.
+
+use crate::analysis::Analysis;
+use crate::graph::RunGraph;
+use crate::samples::Samples;
+use crate::series::{Metric, SeriesKey};
+use std::collections::{BTreeMap, HashMap};
+
+/// One workflow's part of everything.
+pub(crate) struct History<'a> {
+    pub(crate) workflow_id: &'a str,
+    pub(crate) workflow_type: &'a str,
+    pub(crate) graphs: Vec<&'a RunGraph>,
+    /// Executions by derived step.
+    pub(crate) steps: BTreeMap<&'a str, Executions<'a>>,
+    analyses: BTreeMap<(Option<&'a str>, Metric), &'a Analysis>,
+}
+
+/// Executions of one step that succeeded, oldest first.
+#[derive(Clone)]
+pub(crate) struct Executions<'a> {
+    pub(crate) samples: &'a Samples,
+    pub(crate) rows: Vec<u32>,
+}
+
+impl<'a> History<'a> {
+    /// All workflows that appear in graphs or samples, by name.
+    pub(crate) fn collect(graphs: &'a [RunGraph], samples: &'a Samples, analyses: &'a [Analysis]) -> Vec<Self> {
+        let mut histories: BTreeMap<&str, Self> = BTreeMap::new();
+        for graph in graphs {
+            Self::at(&mut histories, &graph.workflow_id, &graph.workflow_type).graphs.push(graph);
+        }
+        for (workflow, workflow_type, step, rows) in rows_by_step(samples) {
+            let history = Self::at(&mut histories, workflow, workflow_type);
+            history.steps.insert(step, Executions { samples, rows });
+        }
+        for analysis in analyses {
+            let SeriesKey { workflow_id, step, metric, .. } = &analysis.key;
+            if let Some(history) = histories.get_mut(workflow_id.as_str()) {
+                history.analyses.insert((step.as_deref(), *metric), analysis);
+            }
+        }
+        histories.into_values().collect()
+    }
+
+    fn at<'m>(all: &'m mut BTreeMap<&'a str, Self>, id: &'a str, workflow_type: &'a str) -> &'m mut Self {
+        all.entry(id).or_insert_with(|| Self {
+            workflow_id: id,
+            workflow_type,
+            graphs: Vec::new(),
+            steps: BTreeMap::new(),
+            analyses: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn analysis(&self, step: Option<&str>, metric: Metric) -> Option<&'a Analysis> {
+        self.analyses.get(&(step, metric)).copied()
+    }
+
+    /// What the executions that started since then cost together, as far as costs are known.
+    pub(crate) fn cost_since(&self, since_us: i64) -> f64 {
+        let cost = |executions: &Executions<'_>| -> f64 {
+            let recent = executions.measured().rev().take_while(|row| executions.started_us(*row) >= since_us);
+            recent.map(|row| executions.get(&executions.samples.cost_usd, row)).filter(|usd| usd.is_finite()).sum()
+        };
+        self.steps.values().map(cost).sum()
+    }
+
+    /// The published row that shows a metric of a step: its baseline where there is one, else its rollups.
+    pub(crate) fn evidence(&self, step: Option<&str>, metric: Metric) -> String {
+        let key = SeriesKey {
+            workflow_id: self.workflow_id.to_owned(),
+            workflow_type: self.workflow_type.to_owned(),
+            step: step.map(str::to_owned),
+            metric,
+        };
+        let table = if self.analysis(step, metric).is_some_and(|found| found.baseline.is_some()) {
+            "baselines"
+        } else {
+            "rollups"
+        };
+        format!("{table}:{key}")
+    }
+}
+
+/// `(workflow, its type, step, rows)`; rows keep the order of the samples, which is that of time.
+fn rows_by_step(samples: &Samples) -> Vec<(&str, &str, &str, Vec<u32>)> {
+    let mut groups: HashMap<(u32, u32), Vec<u32>> = HashMap::new();
+    for (row, key) in (0..).zip(samples.workflow_id.iter().copied().zip(samples.step.iter().copied())) {
+        groups.entry(key).or_default().push(row);
+    }
+    let word = |code: u32| samples.vocabulary.word(code);
+    let named = groups.into_iter().filter_map(|((workflow, step), rows)| {
+        let kind = samples.workflow_type.get(*rows.first()? as usize).and_then(|code| word(*code));
+        let workflow = word(workflow)?;
+        Some((workflow, kind.unwrap_or(workflow), word(step)?, rows))
+    });
+    let mut named: Vec<_> = named.collect();
+    named.sort_unstable_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));
+    named
+}
+
+impl Executions<'_> {
+    /// A measure of one execution; NaN where it is unknown.
+    pub(crate) fn get(&self, column: &[f64], row: u32) -> f64 {
+        column.get(row as usize).copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn cached(&self, row: u32) -> bool {
+        self.samples.cache_hit.get(row as usize).copied().unwrap_or(false)
+    }
+
+    pub(crate) fn started_us(&self, row: u32) -> i64 {
+        self.samples.started_us.get(row as usize).copied().unwrap_or(i64::MIN)
+    }
+
+    pub(crate) fn ended_us(&self, row: u32) -> i64 {
+        self.samples.ended_us.get(row as usize).copied().unwrap_or(i64::MAX)
+    }
+
+    pub(crate) fn duration_ms(&self, row: u32) -> f64 {
+        self.get(&self.samples.duration_ms, row)
+    }
+
+    /// Executions that really ran and whose duration is a positive number.
+    pub(crate) fn measured(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
+        let ran = |row: &u32| !self.cached(*row) && self.duration_ms(*row) > 0.0 && self.duration_ms(*row).is_finite();
+        self.rows.iter().copied().filter(ran)
+    }
+
+    /// The latest `n` executions that really ran, oldest first.
+    pub(crate) fn latest(&self, n: usize) -> Vec<u32> {
+        let mut rows: Vec<u32> = self.measured().rev().take(n).collect();
+        rows.reverse();
+        rows
+    }
+
+    /// Start of the latest execution; the beginning of time where there is none.
+    pub(crate) fn latest_start_us(&self) -> i64 {
+        self.rows.last().map_or(i64::MIN, |row| self.started_us(*row))
+    }
+}

@@ -1,0 +1,129 @@
+//! Small histories with a planted truth.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use crate::analysis::Analysis;
+use crate::detect::{Baseline, ChangePoint};
+use crate::graph::RunGraph;
+use crate::samples::{Samples, UNKNOWN};
+use crate::series::{Metric, SeriesKey};
+use crate::units::{DAY_US, Interval, Level};
+
+/// What a step execution shows beside its duration; the default shows nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown {
+    pub(crate) provider: Option<&'static str>,
+    pub(crate) attempt: u16,
+    pub(crate) input_bytes: f64,
+    pub(crate) memory_mb: f64,
+    pub(crate) memory_request_mb: f64,
+    pub(crate) cpu_pct: f64,
+    pub(crate) cpu_request: f64,
+    pub(crate) cost_usd: f64,
+    pub(crate) cache_key: u64,
+}
+
+pub(crate) const NOTHING: Shown = Shown {
+    provider: None,
+    attempt: 1,
+    input_bytes: f64::NAN,
+    memory_mb: f64::NAN,
+    memory_request_mb: f64::NAN,
+    cpu_pct: f64::NAN,
+    cpu_request: f64::NAN,
+    cost_usd: f64::NAN,
+    cache_key: 0,
+};
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) graphs: Vec<RunGraph>,
+    pub(crate) samples: Samples,
+    pub(crate) analyses: Vec<Analysis>,
+}
+
+impl World {
+    /// `n_runs` runs, one a day; `run(day)` gives its graph, `shown(day, step)` what its executions show.
+    pub(crate) fn of(n_runs: usize, run: impl Fn(usize) -> RunGraph, shown: impl Fn(usize, &str) -> Shown) -> Self {
+        let mut world = Self::default();
+        for day in 0..n_runs {
+            let mut graph = run(day);
+            graph.run_id = format!("run{day:03}");
+            graph.started_us = i64::try_from(day).unwrap() * DAY_US;
+            for node in &graph.nodes {
+                let start_us = graph.started_us + (node.start_ms.unwrap_or(0.0) * 1e3) as i64;
+                world.sample(&graph.workflow_id, &node.step, start_us, node.duration_ms, shown(day, &node.step));
+            }
+            world.graphs.push(graph);
+        }
+        world
+    }
+
+    fn sample(&mut self, workflow: &str, step: &str, started_us: i64, duration_ms: f64, shown: Shown) {
+        let Samples { vocabulary, .. } = &mut self.samples;
+        let (workflow, step) = (vocabulary.intern(workflow), vocabulary.intern(step));
+        let provider = vocabulary.intern_opt(shown.provider);
+        let all = &mut self.samples;
+        all.workflow_id.push(workflow);
+        all.workflow_type.push(workflow);
+        all.step.push(step);
+        all.step_type.push(UNKNOWN);
+        all.provider.push(provider);
+        all.platform.push(UNKNOWN);
+        all.attempt.push(shown.attempt);
+        all.started_us.push(started_us);
+        all.ended_us.push(started_us + (duration_ms * 1e3) as i64);
+        all.input_bytes.push(shown.input_bytes);
+        all.tokens_in.push(f64::NAN);
+        all.duration_ms.push(duration_ms);
+        all.memory_mb.push(shown.memory_mb);
+        all.cpu_pct.push(shown.cpu_pct);
+        all.tokens.push(f64::NAN);
+        all.cost_usd.push(shown.cost_usd);
+        all.network_bytes.push(f64::NAN);
+        all.api_calls.push(f64::NAN);
+        all.memory_request_mb.push(shown.memory_request_mb);
+        all.cpu_request.push(shown.cpu_request);
+        all.cache_key.push(shown.cache_key);
+        all.cache_hit.push(false);
+    }
+
+    /// Says what was learned about a step's metric: change points on these days.
+    pub(crate) fn learned(&mut self, step: &str, metric: Metric, change_days: &[i64]) {
+        let level = Level::DEFAULT;
+        let change = |day: &i64| ChangePoint {
+            index: *day as usize,
+            at_us: day * DAY_US,
+            before: 1.0,
+            after: 2.0,
+            effect_ratio: 2.0,
+            effect_lower: 1.9,
+            effect_upper: 2.1,
+            level,
+            p_value: 1e-9,
+        };
+        let key = SeriesKey { workflow_id: "wf".into(), workflow_type: "wf".into(), step: Some(step.into()), metric };
+        self.analyses.push(Analysis {
+            key,
+            span_us: (0, self.graphs.last().map_or(0, |graph| graph.started_us)),
+            change_points: change_days.iter().map(change).collect(),
+            baseline: Some(Baseline {
+                value: 1.0,
+                interval: Interval { lower: 0.9, upper: 1.1, level },
+                spread: 0.1,
+                normal_lower: 0.5,
+                normal_upper: 1.5,
+                sample_size: 10,
+                method: "median",
+                regime_start_us: 0,
+            }),
+            trends: Vec::new(),
+            forecast: None,
+        });
+    }
+}
+
+/// A little noise, the same each time: within ±2 %.
+pub(crate) fn noisy(value: f64, day: usize) -> f64 {
+    value * (1.0 + 0.02 * ((day * 7 % 11) as f64 / 5.0 - 1.0))
+}

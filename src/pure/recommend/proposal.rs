@@ -1,0 +1,111 @@
+//! A proposal before it is ranked.
+
+use super::{Action, Case, Recommendation, stable_id};
+use crate::graph::{Change, Saving};
+
+/// A recommendation without its rank, and what it would change in a replay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// As it is published, but for `rank` and the portfolio (0 until ranked).
+    pub recommendation: Recommendation,
+    /// What it changes; empty where it takes no time away.
+    pub changes: Vec<Change>,
+    /// Share of time and money that it is worth, by the configured weights: what it is ranked by, before chances.
+    pub worth: f64,
+}
+
+/// Feasibility, effort, risk and prior of one kind of proposal: a row of the table in the module's documentation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    pub(super) kind: &'static str,
+    pub(super) category: &'static str,
+    pub(super) feasibility: f64,
+    pub(super) effort: &'static str,
+    pub(super) risk: &'static str,
+    pub(super) probability: f64,
+}
+
+/// Money saved per run, with its interval and what it is a share of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Money {
+    pub(super) usd: f64,
+    pub(super) lower: f64,
+    pub(super) upper: f64,
+    /// Of what a run costs.
+    pub(super) share: f64,
+}
+
+/// Work on a step is proposed only if it saves at least this share of a run's time or money.
+pub(super) const MIN_SHARE: f64 = 0.005;
+
+/// What a rule says.
+pub(super) struct Draft {
+    pub(super) terms: Terms,
+    pub(super) target: String,
+    pub(super) title: String,
+    pub(super) saving: Saving,
+    pub(super) money: Option<Money>,
+    pub(super) changes: Vec<Change>,
+    pub(super) actions: Vec<Action>,
+    pub(super) evidence: Vec<String>,
+}
+
+impl Draft {
+    pub(super) fn propose(self, case: &Case<'_>) -> Proposal {
+        let Self { terms, target, title, saving, money, changes, actions, evidence } = self;
+        let saving = saving.published();
+        let (saving_ms_lower, saving_ms_upper) = saving.ms_interval();
+        let workflow_id = case.history.workflow_id;
+        let worth = worth(case, saving.share, money);
+        let recommendation = Recommendation {
+            recommendation_id: stable_id(&[workflow_id, terms.kind, terms.category, &target]),
+            rank: 0,
+            workflow_id: workflow_id.to_owned(),
+            target,
+            kind: terms.kind,
+            category: terms.category,
+            title,
+            impact: saving.share,
+            impact_lower: saving.share_lower,
+            impact_upper: saving.share_upper,
+            level: saving.level,
+            saving_ms: saving.ms(),
+            saving_ms_lower,
+            saving_ms_upper,
+            saving_usd: money.map(|money| money.usd),
+            saving_usd_lower: money.map(|money| money.lower),
+            saving_usd_upper: money.map(|money| money.upper),
+            feasibility: terms.feasibility,
+            effort: terms.effort,
+            risk: terms.risk,
+            probability: terms.probability,
+            actions,
+            evidence,
+            status: "open",
+            portfolio_rank: 0,
+            portfolio_saving_ms: 0.0,
+        };
+        Proposal { recommendation, changes, worth }
+    }
+}
+
+fn worth(case: &Case<'_>, time_share: f64, money: Option<Money>) -> f64 {
+    let (time, cost) = weights(case);
+    time * time_share + cost * money.map_or(0.0, |money| money.share)
+}
+
+/// The configured weights of time and money, summing to 1; equal where they say nothing.
+pub(super) fn weights(case: &Case<'_>) -> (f64, f64) {
+    let clean = |weight: f64| if weight.is_finite() { weight.max(0.0) } else { 0.0 };
+    let (time, cost) = (clean(case.params.providers.performance_weight), clean(case.params.providers.cost_weight));
+    if time + cost > 0.0 { (time / (time + cost), cost / (time + cost)) } else { (0.5, 0.5) }
+}
+
+/// A JSON pointer (RFC 6901): `~` and `/` in names are escaped.
+pub(super) fn pointer(parts: &[&str]) -> String {
+    parts.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect()
+}
+
+pub(super) fn set(path: &[&str], from: impl Into<serde_json::Value>, to: impl Into<serde_json::Value>) -> Action {
+    Action { op: "set", path: pointer(path), from: from.into(), to: to.into() }
+}

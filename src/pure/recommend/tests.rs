@@ -1,0 +1,219 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::detect::bottlenecks::planted::{NOTHING, Shown, World, noisy};
+use crate::detect::bottlenecks::{BottleneckParams, bottlenecks};
+use crate::graph::examples::timed;
+use crate::series::Metric;
+use crate::units::Interval;
+
+fn recommend(world: &World, comparisons: &[Comparison], params: &Params) -> Vec<Recommendation> {
+    let World { graphs, samples, analyses } = world;
+    let (found, _) = bottlenecks(graphs, analyses, samples, &BottleneckParams::default());
+    let inputs = Inputs { graphs, samples, bottlenecks: &found, comparisons, analyses };
+    let ranked = rank(propose(&inputs, params), graphs, params);
+    for (place, proposal) in (1..).zip(&ranked) {
+        assert_eq!(proposal.rank, place);
+        assert!(!proposal.evidence.is_empty() && !proposal.actions.is_empty(), "{proposal:#?}");
+        assert!(proposal.impact_lower <= proposal.impact && proposal.impact <= proposal.impact_upper, "{proposal:#?}");
+        assert!((0.0..=1.0).contains(&proposal.impact));
+    }
+    ranked
+}
+
+fn of_kind<'a>(all: &'a [Recommendation], kind: &str) -> Vec<&'a Recommendation> {
+    all.iter().filter(|found| found.kind == kind).collect()
+}
+
+/// fetch 10 → align 30 → report 5.
+fn chain(align: f64) -> RunGraph {
+    timed(&[("fetch", 0.0, 10.0, &[]), ("align", 10.0, align, &[0]), ("report", 10.0 + align, 5.0, &[1])])
+}
+
+#[test]
+fn memory_is_asked_for_as_needed() {
+    let shown = |day: usize, _: &str| Shown { memory_request_mb: 4_000.0, memory_mb: noisy(1_000.0, day), ..NOTHING };
+    let mut world = World::of(40, |_| chain(30.0), shown);
+    let found = recommend(&world, &[], &Params::default());
+    assert_eq!(found.len(), 3);
+    let Recommendation { category, saving_ms, target, actions, .. } = &found[0];
+    assert_eq!((*category, *saving_ms), ("cost", 0.0));
+    let step = target.strip_suffix(".memory_mb").unwrap();
+    let expected = Action {
+        op: "set",
+        path: format!("/steps/{step}/resources/memory_mb"),
+        from: 4_000.0.into(),
+        to: 1_173.0.into(),
+    };
+    assert_eq!(actions, &[expected]);
+    // A kill leaves a retry or an error rate: such steps are left alone.
+    world.samples.attempt[0] = 2;
+    world.learned("align", Metric::ErrorRate, &[]);
+    let left: Vec<_> = recommend(&world, &[], &Params::default()).into_iter().map(|found| found.target).collect();
+    assert_eq!(left, ["report.memory_mb"]);
+}
+
+#[test]
+fn memory_at_its_limit_is_raised_within_bounds() {
+    let shown = |_, step: &str| Shown {
+        memory_request_mb: 1_000.0,
+        memory_mb: if step == "align" { 995.0 } else { 900.0 },
+        ..NOTHING
+    };
+    let world = World::of(40, |_| chain(30.0), shown);
+    let found = recommend(&world, &[], &Params::default());
+    assert_eq!((found.len(), found[0].category), (1, "reliability"));
+    assert_eq!(found[0].actions[0].to, serde_json::json!(1_500.0));
+    assert!(found[0].evidence[0].starts_with("bottlenecks:"));
+    let mut tight = Params::default();
+    tight.resources.max_memory_mb = 1_000.0;
+    assert_eq!(recommend(&world, &[], &tight), []);
+}
+
+#[test]
+fn idle_cpus_are_given_back() {
+    let shown = |day: usize, _: &str| Shown { cpu_request: 4.0, cpu_pct: noisy(75.0, day), ..NOTHING };
+    let world = World::of(40, |_| chain(30.0), shown);
+    let found = recommend(&world, &[], &Params::default());
+    assert_eq!(found[0].actions[0].from, serde_json::json!(4_000.0));
+    assert_eq!(found[0].actions[0].to, serde_json::json!(1_000.0));
+}
+
+fn compared(a: &str, b: &str, metric: &'static str, ratio: f64) -> Comparison {
+    let interval = Interval { lower: ratio * 0.95, upper: ratio * 1.05, level: Level::DEFAULT };
+    let (a, b) = (a.to_owned(), b.to_owned());
+    Comparison { workflow_type: "wf".into(), dimension: "provider", a, b, metric, ratio, interval, n_a: 99, n_b: 99 }
+}
+
+#[test]
+fn a_better_provider_is_proposed_only_when_surely_better() {
+    let shown = |_, _: &str| Shown { provider: Some("old"), cost_usd: 0.1, ..NOTHING };
+    let world = World::of(40, |_| chain(30.0), shown);
+    let params = Params::default();
+    // The ratio is given as old / new: twice as long on the old one.
+    let faster = [compared("new", "old", "execution_time", 2.0), compared("new", "old", "cost", 1.0)];
+    let found = recommend(&world, &faster, &params);
+    assert_eq!((found.len(), found[0].target.as_str()), (1, "provider"));
+    assert!((found[0].impact - 0.5).abs() < 1e-9, "{}", found[0].impact);
+    assert_eq!(found[0].actions[0].to, serde_json::json!("new"));
+    assert_eq!(
+        found[0].evidence,
+        ["comparisons:wf/provider/new/old/execution_time", "comparisons:wf/provider/new/old/cost"]
+    );
+    let unsure = [compared("old", "new", "execution_time", 0.97)];
+    assert_eq!(recommend(&world, &unsure, &params), []);
+    let dear = [compared("old", "new", "execution_time", 0.9), compared("old", "new", "cost", 3.0)];
+    assert_eq!(recommend(&world, &dear, &params), []);
+    let cheap = [compared("old", "new", "execution_time", 1.0), compared("old", "new", "cost", 0.5)];
+    let found = recommend(&world, &cheap, &params);
+    assert_eq!((found[0].category, found[0].impact), ("cost", 0.0));
+    // Three steps of 0.1 USD at half the price.
+    assert!((found[0].saving_usd.unwrap() - 0.15).abs() < 1e-9);
+}
+
+#[test]
+fn a_cache_is_worth_what_its_lifetime_allows() {
+    let shown = |day: usize, step: &str| Shown {
+        cache_key: if step == "align" { 1 + (day % 4) as u64 } else { 0 },
+        cost_usd: 0.2,
+        ..NOTHING
+    };
+    let world = World::of(40, |_| chain(30.0), shown);
+    let mut params = Params::default();
+    // Keys come back after four days, an hour is too short.
+    assert_eq!(of_kind(&recommend(&world, &[], &params), "CACHING").len(), 0);
+    params.caching.default_ttl_s = 30.0 * 86_400.0;
+    let found = recommend(&world, &[], &params);
+    let caching = of_kind(&found, "CACHING")[0];
+    // Kept for 30 days, the results of days 0-3 answer until day 31, and those of 32-35 the rest.
+    assert!((caching.impact - 30.0 * 32.0 / 40.0 / 45.0).abs() < 1e-9, "{}", caching.impact);
+    assert!((caching.saving_usd.unwrap() - 0.2 * 32.0 / 40.0).abs() < 1e-9);
+    params.caching.enabled = false;
+    assert_eq!(of_kind(&recommend(&world, &[], &params), "CACHING").len(), 0);
+}
+
+#[test]
+fn a_small_cache_forgets_the_least_recently_used() {
+    let shown = |day: usize, _: &str| Shown { cache_key: 1 + (day % 4) as u64, input_bytes: 10.0, ..NOTHING };
+    let world = World::of(40, |_| timed(&[("only", 0.0, 10.0, &[])]), shown);
+    let histories = History::collect(&world.graphs, &world.samples, &[]);
+    let executions = &histories[0].steps["only"];
+    let saved = |bytes| caching::simulate(executions, 1e9, bytes, i64::MIN).n_saved;
+    assert_eq!((saved(40.0), saved(30.0), saved(5.0)), (36, 0, 0));
+}
+
+#[test]
+fn more_slots_and_side_by_side() {
+    let run =
+        |_| timed(&[("a", 0.0, 10.0, &[]), ("b", 0.0, 10.0, &[]), ("c", 10.0, 10.0, &[]), ("d", 10.0, 10.0, &[])]);
+    let world = World::of(10, run, |_, _| NOTHING);
+    let found = recommend(&world, &[], &Params::default());
+    assert_eq!((found.len(), found[0].category), (1, "scalability"));
+    assert_eq!((&found[0].actions[0].from, &found[0].actions[0].to), (&2.into(), &4.into()));
+    assert!((found[0].impact - 0.5).abs() < 1e-9);
+
+    let turns = |_| {
+        timed(&[("fetch", 0.0, 10.0, &[]), ("warm", 0.0, 9.0, &[]), ("l", 10.0, 30.0, &[0]), ("r", 40.0, 20.0, &[0])])
+    };
+    let found = recommend(&World::of(10, turns, |_, _| NOTHING), &[], &Params::default());
+    assert_eq!((found.len(), found[0].category, found[0].target.as_str()), (1, "parallelization", "r"));
+}
+
+#[test]
+fn longest_first_is_proposed_where_it_helps() {
+    let run = |_| {
+        timed(&[
+            ("s/1", 0.0, 4.0, &[]),
+            ("s/2", 0.0, 4.0, &[]),
+            ("s/3", 4.0, 4.0, &[]),
+            ("s/4", 4.0, 4.0, &[]),
+            ("long", 8.0, 12.0, &[]),
+        ])
+    };
+    let mut params = Params::default();
+    params.parallel.enabled = false;
+    let found = recommend(&World::of(10, run, |_, _| NOTHING), &[], &params);
+    assert_eq!((found.len(), found[0].kind), (1, "LOAD_BALANCING"));
+    // s/1, s/2, s/3 beside long, s/4 after: 16 instead of 20.
+    assert!((found[0].impact - 0.2).abs() < 1e-9, "{}", found[0].impact);
+}
+
+#[test]
+fn the_portfolio_replays_savings_together() {
+    // Two chains side by side: only both caches together bring much.
+    let run = |_| timed(&[("left", 0.0, 30.0, &[]), ("right", 0.0, 28.0, &[]), ("join", 30.0, 5.0, &[0, 1])]);
+    let shown =
+        |day: usize, step: &str| Shown { cache_key: u64::from(step != "join") * (1 + (day % 4) as u64), ..NOTHING };
+    let world = World::of(40, run, shown);
+    let mut params = Params::default();
+    params.caching.default_ttl_s = 1e9;
+    let mut found = recommend(&world, &[], &params);
+    found.sort_by_key(|found| found.portfolio_rank);
+    assert_eq!(found.iter().map(|found| found.portfolio_rank).collect::<Vec<_>>(), [1]);
+    // `right` alone saves nothing and is not proposed; `left` is held back by it.
+    assert!((found[0].portfolio_saving_ms - 2.0).abs() < 1e-9);
+
+    let slow = |day: usize| {
+        let align = noisy(if day < 20 { 30.0 } else { 66.0 }, day);
+        chain(align)
+    };
+    // Every other execution of align has a key, so the cache saves about half of it, and undoing the slowdown more.
+    let keyed = |day: usize, step: &str| step == "align" && day.is_multiple_of(2);
+    let shown = |day, step: &str| Shown { cache_key: u64::from(keyed(day, step)), ..NOTHING };
+    let mut world = World::of(60, slow, shown);
+    world.learned("align", Metric::ExecutionTime, &[20]);
+    let mut found = recommend(&world, &[], &params);
+    found.sort_by_key(|found| found.portfolio_rank);
+    assert_eq!(found.len(), 2);
+    assert!(found[0].portfolio_saving_ms < found[1].portfolio_saving_ms);
+    assert!(found[1].portfolio_saving_ms < found[0].saving_ms + found[1].saving_ms - 1.0);
+}
+
+#[test]
+fn ids_are_stable_and_nothing_comes_of_nothing() {
+    assert_eq!(stable_id(&["wf", "align", "slow_step"]), stable_id(&["wf", "align", "slow_step"]));
+    assert_ne!(stable_id(&["ab", "c"]), stable_id(&["a", "bc"]));
+    // FNV-1a of the empty input is its offset basis.
+    assert_eq!(stable_id(&[]), "cbf29ce484222325");
+    assert_eq!(recommend(&World::default(), &[], &Params::default()), []);
+}
