@@ -1,5 +1,7 @@
 //! What is normal, what changed, what is strange, what is slow.
 
+pub mod anomalies;
+
 use crate::series::SeriesKey;
 use crate::units::{Interval, Level};
 use serde::{Deserialize, Serialize};
