@@ -1,5 +1,6 @@
 //! What is normal, what changed, what is strange, what is slow.
 
+pub mod anomalies;
 pub mod baselines;
 pub mod bottlenecks;
 pub mod change_points;

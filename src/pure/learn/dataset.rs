@@ -142,6 +142,8 @@ pub(crate) struct Dataset {
     pub(crate) ended_us: Vec<i64>,
     /// Logarithm of the outcome.
     pub(crate) log_y: Vec<f64>,
+    /// Position of each row in the samples.
+    pub(crate) rows: Vec<u32>,
 }
 
 impl Dataset {
@@ -156,18 +158,35 @@ impl Dataset {
     pub(crate) fn new(samples: &Samples, rows: &[u32], target: Target, features: Features) -> Self {
         let outcome = target.column(samples);
         let zeros = mostly_zero_steps(samples, rows, outcome);
+        let log_outcome = |row: usize| {
+            let y = outcome.get(row).copied().filter(|y| *y > 0.0 && y.is_finite())?;
+            samples.step.get(row).is_some_and(|step| !zeros.contains(step)).then(|| y.ln())
+        };
+        Self::with_outcome(samples, rows, features, log_outcome)
+    }
+
+    /// The executions among `rows` that were not answered from a cache and for which `outcome` gives a value.
+    pub(crate) fn with_outcome(
+        samples: &Samples,
+        rows: &[u32],
+        features: Features,
+        outcome: impl Fn(usize) -> Option<f64>,
+    ) -> Self {
         let mut out = Self::default();
-        for row in rows.iter().map(|&row| row as usize) {
-            let (Some(&y), Some(&step)) = (outcome.get(row), samples.step.get(row)) else { continue };
-            let usable = y > 0.0 && y.is_finite() && step != UNKNOWN && !is_cached(samples, row);
-            if usable && !zeros.contains(&step) {
-                out.push(samples, row, y, features);
+        for &number in rows {
+            let row = number as usize;
+            let known_step = samples.step.get(row).is_some_and(|&step| step != UNKNOWN);
+            if known_step && !is_cached(samples, row) {
+                if let Some(y) = outcome(row) {
+                    out.push(samples, row, y, features);
+                    out.rows.push(number);
+                }
             }
         }
         out
     }
 
-    fn push(&mut self, samples: &Samples, row: usize, y: f64, features: Features) {
+    fn push(&mut self, samples: &Samples, row: usize, log_y: f64, features: Features) {
         let code = |on: bool, column: &[u32]| if on { column.get(row).copied().unwrap_or(UNKNOWN) } else { UNKNOWN };
         let size = |on: bool, column: &[f64]| {
             if on { column.get(row).map_or(f32::NAN, |&size| single(log_size(size))) } else { f32::NAN }
@@ -185,7 +204,7 @@ impl Dataset {
             .push([size(features.input_bytes, &samples.input_bytes), size(features.tokens_in, &samples.tokens_in)]);
         self.started_us.push(started_us);
         self.ended_us.push(samples.ended_us.get(row).copied().unwrap_or(started_us));
-        self.log_y.push(y.ln());
+        self.log_y.push(log_y);
     }
 
     /// Positions sorted by end: the order in which outcomes become known.

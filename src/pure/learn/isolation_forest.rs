@@ -309,6 +309,7 @@ impl Forest {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::learn::testing::noise;
 
     /// A grid of 20 × 20 rows, and one far away.
     fn grid_and_outlier() -> Vec<f32> {
@@ -380,5 +381,29 @@ mod tests {
         for (n, want) in [(1, 0.0), (2, 1.0), (3, 1.207_392_357_587), (256, 10.244_770_920_116)] {
             assert!((mean_path(n) - want).abs() < 1e-9, "{n}");
         }
+    }
+
+    /// Share of pairs of one strange and one ordinary row that the scores put in the right order.
+    fn auc(scores: &[f64], is_strange: impl Fn(usize) -> bool) -> f64 {
+        let (mut strange, mut ordinary) = (Vec::new(), Vec::new());
+        for (row, &score) in scores.iter().enumerate() {
+            if is_strange(row) { strange.push(score) } else { ordinary.push(score) }
+        }
+        let wins: usize = strange.iter().map(|s| ordinary.iter().filter(|o| *o < s).count()).sum();
+        wins as f64 / (strange.len() * ordinary.len()) as f64
+    }
+
+    #[test]
+    fn it_tells_apart_what_scikit_learn_tells_apart() {
+        // scikit-learn 1.9 IsolationForest(100 trees, 256 samples) on the same rows, 20 seeds: AUC 0.8118, std 0.0050.
+        let value = |i: u32, j: u32| (0..4).map(|k| noise((i * 4 + j) * 4 + k)).sum::<f64>() - 2.0;
+        let stretch = |i: u32| if i % 40 == 0 { 1.8 } else { 1.0 };
+        let x: Vec<f32> = (0..2000).flat_map(|i| [0, 1, 2, 3].map(|j| single(value(i, j) * stretch(i)))).collect();
+        let auc_of = |seed| {
+            let forest = fit(&x, 4, &ForestParams { seed, ..ForestParams::default() }).unwrap();
+            auc(&forest.score(&x), |row| row % 40 == 0)
+        };
+        let mean = (0..5).map(auc_of).sum::<f64>() / 5.0;
+        assert!((mean - 0.8118).abs() < 0.01, "{mean}");
     }
 }

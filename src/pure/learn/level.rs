@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn noise(i: u32) -> f64 {
-        (f64::from(i * 7919 % 1009) / 1009.0 - 0.5) * 0.6
+        (f64::from(i.wrapping_mul(2_654_435_761).rotate_left(7).wrapping_mul(i | 1) % 1009) / 1009.0 - 0.5) * 0.6
     }
 
     fn after(residuals: impl Iterator<Item = f64>) -> RunningLevel {

@@ -5,11 +5,11 @@ mod conformal;
 pub mod dataset;
 pub mod isolation_forest;
 mod level;
-mod line;
-mod pooling;
+pub(crate) mod line;
+pub(crate) mod pooling;
 pub mod predictions;
-mod regression;
-mod shared;
+pub(crate) mod regression;
+pub(crate) mod shared;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod train;

@@ -28,10 +28,11 @@ const MAX_PRECISION: f64 = 10.0;
 #[derive(Debug)]
 pub(crate) struct GroupFit {
     /// By local step; none for steps without a training row.
-    lines: Vec<Option<Line>>,
-    centres: Vec<[f64; N_SIZES]>,
+    pub(crate) lines: Vec<Option<Line>>,
+    /// Mean log sizes, in step with `lines`.
+    pub(crate) centres: Vec<[f64; N_SIZES]>,
     counts: Vec<u64>,
-    shared: Shared,
+    pub(crate) shared: Shared,
     /// Typical size of a residual.
     scale: f64,
 }

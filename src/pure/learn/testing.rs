@@ -52,3 +52,11 @@ pub(crate) fn samples_of_sizes(sizes: &[f64], outcome: impl Fn(usize, f64) -> f6
     }
     samples
 }
+
+/// A number in 0..1 that looks random and is not.
+pub(crate) fn noise(i: u32) -> f64 {
+    let mut x = u64::from(i).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    f64::from(u32::try_from((x ^ (x >> 31)) >> 32).unwrap_or_default()) / f64::from(u32::MAX)
+}

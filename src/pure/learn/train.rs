@@ -390,3 +390,171 @@ fn global_median(groups: &[Group<'_>], trained: &[Trained]) -> f64 {
     }
     median(&mut outcomes)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::learn::testing::{noise, push};
+
+    /// Sum of four uniforms: near normal, standard deviation `std`.
+    fn shock(i: u32, std: f64) -> f64 {
+        let sum: f64 = (0..4).map(|k| noise(i + 100_000 * k)).sum();
+        (sum - 2.0) * std * 3.0_f64.sqrt()
+    }
+
+    /// Two workflow types with four steps each; durations grow with their input, from row `jump` on by 1.6 more.
+    fn history(n: u32, jump: u32) -> Samples {
+        let mut samples = Samples::default();
+        for i in 0..n {
+            let step = i % 4;
+            let size = 1e6 * (2.0 * shock(i + 900_000, 0.5)).exp();
+            let after = if i < jump { 1.0 } else { 1.6 };
+            let duration = f64::from(step + 1) * size.powf(0.5 + 0.1 * f64::from(step)) * shock(i, 0.2).exp() * after;
+            let group = if i % 8 < 4 { "a" } else { "b" };
+            push(&mut samples, group, &format!("s{step}"), size, duration);
+        }
+        samples
+    }
+
+    fn params(level: f64) -> TrainParams {
+        TrainParams { targets: vec![Target::DurationMs], level: Level::new(level).unwrap(), ..TrainParams::default() }
+    }
+
+    fn score<'a>(models: &'a Models, model: &str) -> &'a ModelScore {
+        models.scores.iter().find(|s| s.group == "*" && s.model == model).unwrap()
+    }
+
+    fn query<'a>(step: &'a str, input_bytes: f64) -> Query<'a> {
+        Query {
+            workflow_type: "a",
+            step,
+            step_type: Some(step),
+            provider: Some("aws"),
+            platform: None,
+            attempt: 1,
+            started_us: None,
+            input_bytes,
+            tokens_in: f64::NAN,
+        }
+    }
+
+    #[test]
+    fn it_beats_its_rivals_and_covers_what_it_says() {
+        let (models, skips) = train(&history(4000, 4000), &params(0.9));
+        assert!(skips.is_empty());
+        let ours = score(&models, LEARNER);
+        // The median of |exp(0.2 z) − 1| is 0.135: the noise that no model can take away.
+        assert!(ours.mdape < 0.145, "{ours:?}");
+        assert!((0.87..0.93).contains(&ours.coverage), "{ours:?}");
+        for rival in ["global_median", "step_median", "last_run"] {
+            assert!(score(&models, rival).mdape > 1.5 * ours.mdape && score(&models, rival).coverage.is_nan());
+        }
+        assert_eq!(models.cards.len(), 2);
+    }
+
+    #[test]
+    fn a_jump_is_followed_from_known_outcomes() {
+        let (models, _) = train(&history(4000, 3200), &params(0.9));
+        // A model that stood still would be 1.6 off, a median APE of 0.37.
+        assert!(score(&models, LEARNER).mdape < 0.2, "{:?}", score(&models, LEARNER));
+        let point = models.predict(Target::DurationMs, &query("s0", 1e6)).unwrap().point;
+        assert!((point / (1e6_f64.powf(0.5) * 1.6) - 1.0).abs() < 0.15, "{point}");
+    }
+
+    #[test]
+    fn intervals_of_a_higher_level_hold_those_of_a_lower() {
+        let samples = history(2000, 2000);
+        let at = |level| train(&samples, &params(level)).0.predict(Target::DurationMs, &query("s1", 2e6)).unwrap();
+        let (narrow, wide) = (at(0.8).interval, at(0.95).interval);
+        assert!(wide.lower < narrow.lower && narrow.upper < wide.upper);
+    }
+
+    #[test]
+    fn an_unseen_step_or_workflow_gets_a_wide_but_finite_answer() {
+        let (models, _) = train(&history(2000, 2000), &params(0.9));
+        let ratio = |q: &Query<'_>| {
+            let p = models.predict(Target::DurationMs, q).unwrap();
+            assert!(p.interval.lower > 0.0 && p.interval.lower < p.point && p.point < p.interval.upper);
+            assert!(p.interval.upper.is_finite());
+            (p.n_seen, p.interval.upper / p.interval.lower)
+        };
+        let (seen, unseen) = (ratio(&query("s2", 1e6)), ratio(&query("never", 1e6)));
+        let elsewhere = ratio(&Query { workflow_type: "c", step_type: None, ..query("never", f64::NAN) });
+        assert!(seen.0 > 0 && unseen.0 == 0 && elsewhere.0 == 0);
+        assert!(unseen.1 > 2.0 * seen.1 && elsewhere.1 > seen.1);
+        assert!(models.predict(Target::MemoryMb, &query("s2", 1e6)).is_none());
+    }
+
+    #[test]
+    fn scaling_the_outcome_scales_the_predictions() {
+        let samples = history(1000, 1000);
+        let mut seconds = samples.clone();
+        seconds.duration_ms.iter_mut().for_each(|d| *d /= 1000.0);
+        let at = |s: &Samples| train(s, &params(0.9)).0.predict(Target::DurationMs, &query("s3", 3e6)).unwrap();
+        let (ms, s) = (at(&samples), at(&seconds));
+        assert!((ms.point / s.point / 1000.0 - 1.0).abs() < 1e-6);
+        assert!((ms.interval.upper / s.interval.upper / 1000.0 - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let samples = history(1500, 1000);
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            serde_json::to_string(&pool.install(|| train(&samples, &params(0.9)).0)).unwrap()
+        };
+        assert_eq!(run(1), run(3));
+    }
+
+    #[test]
+    fn the_future_has_no_say_in_the_past() {
+        // Outcomes of the test part that end after everything started can't change any backtested prediction.
+        let samples = history(1000, 1000);
+        let mut late = samples.clone();
+        let last = late.started_us.last().copied().unwrap();
+        for row in 750..1000 {
+            late.ended_us[row] = last + 1;
+        }
+        let mut altered = late.clone();
+        altered.duration_ms.iter_mut().skip(750).for_each(|d| *d *= 5.0);
+        let wape = |s: &Samples| {
+            let (models, _) = train(s, &params(0.9));
+            (score(&models, "last_run").mdape, score(&models, LEARNER).width_ratio)
+        };
+        let (a, b) = (wape(&late), wape(&altered));
+        assert!((a.1 - b.1).abs() < 1e-12, "the same intervals, whatever comes: {a:?} {b:?}");
+        assert!((a.0 - b.0).abs() > 0.1, "though the outcomes differ");
+    }
+
+    #[test]
+    fn too_little_is_skipped_with_numbers() {
+        let (models, skips) = train(&history(40, 40), &params(0.9));
+        assert!(models.scores.is_empty() && models.targets().next().is_none());
+        assert_eq!(skips[0].reason, "duration_ms: needs 50 executions with a positive value, found 20");
+        assert!(train(&Samples::default(), &params(0.9)).1.is_empty());
+    }
+
+    #[test]
+    fn constant_and_wild_outcomes_do_no_harm() {
+        let mut samples = history(400, 400);
+        samples.duration_ms.iter_mut().for_each(|d| *d = 7.0);
+        let (models, _) = train(&samples, &params(0.9));
+        let constant = models.predict(Target::DurationMs, &query("s0", 1e6)).unwrap();
+        assert!((constant.point - 7.0).abs() < 0.1 && constant.interval.upper < 8.0, "{constant:?}");
+        for (row, wild) in [f64::NAN, f64::INFINITY, 0.0, -3.0, 1e300, 1e-300].into_iter().enumerate() {
+            samples.duration_ms[row] = wild;
+            samples.input_bytes[row + 50] = wild;
+        }
+        let (models, _) = train(&samples, &params(0.9));
+        assert!(models.predict(Target::DurationMs, &query("s0", 1e300)).unwrap().point.is_finite());
+    }
+
+    #[test]
+    fn a_feature_that_is_off_has_no_say() {
+        let features = Features { input_bytes: false, ..Features::default() };
+        let (models, _) = train(&history(2000, 2000), &TrainParams { features, ..params(0.9) });
+        let at = |size| models.predict(Target::DurationMs, &query("s1", size)).unwrap().point;
+        assert!((at(1e3) - at(1e9)).abs() < 1e-9);
+    }
+}

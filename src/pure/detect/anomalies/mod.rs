@@ -1,0 +1,430 @@
+//! Strange executions: outcomes that step, input size, provider, platform and hour do not explain.
+//!
+//! Each outcome is first brought to a standardised residual (see [`residuals`]). How surprising a residual is depends on
+//! the tail of its column in its workflow type (see [`tails`]): durations have a long one, memory has not, so the same
+//! distance means less in the one than in the other. The most surprising column leads; an isolation forest over all
+//! columns adds what only their combination shows. Alone it finds little: its cuts fall where the data are, not where
+//! the lone fault lies.
+
+mod columns;
+mod residuals;
+mod tails;
+
+use self::columns::{COLUMNS, Column, N_COLUMNS};
+use self::residuals::{ColumnNormal, MIN_STEP_ROWS, Residual, Resolved, frame};
+use self::tails::Tail;
+use crate::detect::{Skip, SkipSubject};
+use crate::learn::Anomaly;
+use crate::learn::dataset::{Dataset, groups};
+use crate::learn::isolation_forest::{self, Forest, ForestParams};
+use crate::samples::{Samples, Vocabulary};
+use crate::units::{DAY_US, Interval, Level};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Name of the analysis in `skips`.
+const ANALYSIS: &str = "anomalies";
+/// An execution no column of which is at least so many scales off is no anomaly, however rare.
+const MIN_Z: f64 = 3.0;
+/// How much the forest's surprise counts beside that of the leading column.
+const FOREST_WEIGHT: f64 = 0.5;
+/// Only executions whose leading column is rarer than one in ten are shown to the forest: it can't make the others an
+/// anomaly, and this keeps scoring fast.
+const FOREST_FROM: f64 = 2.302_585_092_994_046;
+/// Rows that the forest is grown and calibrated on.
+const FOREST_ROWS: usize = 4096;
+/// More than one in twenty executions is never strange.
+const MAX_ALARM_RATE: f64 = 0.05;
+/// Surprise at which the score is a half.
+const HALF_SCORE: f64 = 15.0;
+
+/// How to look for anomalies.
+///
+/// | name | default | purpose | range |
+/// |---|---|---|---|
+/// | `sensitivity` | 0.1 | false alarms tolerated per series (workflow and step) and week | > 0 |
+/// | `min_samples` | 50 | a workflow type with fewer executions is skipped | ≥ 10 |
+/// | `seed` | 0 | seed of the forest | any |
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AnomalyParams {
+    /// False alarms tolerated per series (workflow and step) and week.
+    pub sensitivity: f64,
+    /// Executions that a workflow type needs.
+    pub min_samples: usize,
+    /// Seed of the forest.
+    pub seed: u64,
+}
+
+impl Default for AnomalyParams {
+    fn default() -> Self {
+        Self { sensitivity: 0.1, min_samples: 50, seed: 0 }
+    }
+}
+
+/// What is normal in each workflow type, learned from a window of executions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Detectors {
+    groups: BTreeMap<String, Detector>,
+}
+
+/// What is normal in one workflow type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Detector {
+    /// In the order of [`COLUMNS`]; none where a column is unknown.
+    columns: Vec<Option<ColumnNormal>>,
+    forest: Option<(Forest, Tail)>,
+    /// Surprise beyond which an execution is an anomaly.
+    threshold: f64,
+}
+
+/// Learns what is normal. A workflow type with fewer than `min_samples` executions is skipped, with the numbers; steps
+/// with too few executions for a normal of their own are counted in a skip of their workflow type.
+#[must_use]
+pub fn fit_detectors(samples: &Samples, params: &AnomalyParams) -> (Detectors, Vec<Skip>) {
+    let rows: Vec<(&str, Vec<u32>)> = groups(samples).into_iter().collect();
+    let fitted: Vec<(&str, Option<Detector>, Option<Skip>)> = rows
+        .into_par_iter()
+        .map(|(name, rows)| {
+            let (detector, skip) = Detector::fit(name, samples, &rows, params);
+            (name, detector, skip)
+        })
+        .collect();
+    let (mut detectors, mut skips) = (Detectors::default(), Vec::new());
+    for (name, detector, skip) in fitted {
+        detectors.groups.extend(detector.map(|detector| (name.to_owned(), detector)));
+        skips.extend(skip);
+    }
+    (detectors, skips)
+}
+
+impl Detectors {
+    /// The anomalies among `samples`, by row. `level` is that of the interval in which values were expected; it has no
+    /// influence on what counts as an anomaly. Executions of steps that have no normal yet are not judged: see
+    /// [`Detectors::unscored`].
+    #[must_use]
+    pub fn score(&self, samples: &Samples, level: Level) -> Vec<Anomaly> {
+        let rows: Vec<(&str, Vec<u32>)> = groups(samples).into_iter().collect();
+        let mut anomalies: Vec<Anomaly> = rows
+            .par_iter()
+            .filter_map(|(name, rows)| Some((self.groups.get(*name)?, rows)))
+            .flat_map_iter(|(detector, rows)| detector.anomalies(samples, rows, level))
+            .collect();
+        anomalies.sort_unstable_by_key(|anomaly| anomaly.row);
+        anomalies
+    }
+
+    /// The executions that can't be judged, counted by workflow type: their step had no normal when the detectors were
+    /// learned. Workflow types without a detector are told about by [`fit_detectors`].
+    #[must_use]
+    pub fn unscored(&self, samples: &Samples) -> Vec<Skip> {
+        groups(samples)
+            .into_iter()
+            .filter_map(|(name, rows)| {
+                let detector = self.groups.get(name)?;
+                let data = frame(samples, &rows);
+                let known: Vec<bool> =
+                    data.step.codes.iter().map(|&code| detector.knows(&samples.vocabulary, code)).collect();
+                let n = data.step.of_row.iter().filter(|&&s| known.get(s as usize) == Some(&false)).count();
+                let steps = known.iter().filter(|known| !**known).count();
+                let reason = format!("{n} executions of {steps} steps have no normal to be judged by yet");
+                (n > 0).then(|| skip(name, reason))
+            })
+            .collect()
+    }
+}
+
+fn skip(workflow_type: &str, reason: String) -> Skip {
+    let subject = SkipSubject::Workflow { workflow: workflow_type.to_owned(), step: None };
+    Skip { analysis: ANALYSIS, subject, reason }
+}
+
+/// How far one execution is off in all columns.
+type Residuals = [Option<Residual>; N_COLUMNS];
+
+/// The column that leads, and how surprising it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Leading {
+    column: usize,
+    surprise: f64,
+}
+
+impl Detector {
+    fn fit(name: &str, samples: &Samples, rows: &[u32], params: &AnomalyParams) -> (Option<Self>, Option<Skip>) {
+        let needed = params.min_samples.max(MIN_STEP_ROWS);
+        let mut data = frame(samples, rows);
+        if data.len() < needed {
+            return (None, Some(skip(name, format!("needs {needed} executions, found {}", data.len()))));
+        }
+        let columns: Vec<Option<ColumnNormal>> =
+            (0..N_COLUMNS).map(|column| ColumnNormal::fit(&mut data, column, samples, needed, params.seed)).collect();
+        if columns.iter().all(Option::is_none) {
+            let reason =
+                format!("no outcome is known of {needed} executions of steps run {MIN_STEP_ROWS} times or more");
+            return (None, Some(skip(name, reason)));
+        }
+        let mut detector = Self { columns, forest: None, threshold: f64::INFINITY };
+        let resolved = detector.resolve(&data, &samples.vocabulary);
+        let all: Vec<Residuals> = (0..data.len()).map(|row| residuals(&resolved, &data, samples, row)).collect();
+        let forest = grow(&all, params.seed);
+        drop(resolved);
+        detector.forest = forest;
+        detector.threshold = detector.learn_threshold(&all, alarm_rate(&data, samples, params.sensitivity));
+        let young = data.step.codes.iter().filter(|&&code| !detector.knows(&samples.vocabulary, code)).count();
+        let reason = || format!("{young} steps with fewer than {MIN_STEP_ROWS} executions have no normal yet");
+        (Some(detector), (young > 0).then(|| skip(name, reason())))
+    }
+
+    fn knows(&self, words: &Vocabulary, step: u32) -> bool {
+        let Some(step) = words.word(step) else { return false };
+        self.columns.iter().flatten().any(|column| column.knows(step))
+    }
+
+    fn resolve<'a>(&'a self, data: &Dataset, words: &Vocabulary) -> [Option<Resolved<'a>>; N_COLUMNS] {
+        std::array::from_fn(|j| self.columns.get(j)?.as_ref().map(|column| column.resolve(data, words)))
+    }
+
+    fn surprise(&self, column: usize, residual: Option<Residual>) -> Option<f64> {
+        Some(self.columns.get(column)?.as_ref()?.surprise(residual?.z))
+    }
+
+    fn leading(&self, residuals: &Residuals) -> Option<Leading> {
+        let surprises =
+            residuals.iter().enumerate().filter_map(|(column, r)| Some((column, self.surprise(column, *r)?)));
+        let leading = surprises.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
+        Some(Leading { column: leading.0, surprise: leading.1 })
+    }
+
+    /// Surprise of each execution whose leading column is out of the ordinary, with the forest's share.
+    fn surprises(&self, all: &[Residuals]) -> Vec<(usize, Leading, f64)> {
+        let candidates: Vec<(usize, Leading)> = all
+            .iter()
+            .enumerate()
+            .filter_map(|(row, residuals)| Some((row, self.leading(residuals)?)))
+            .filter(|(_, leading)| leading.surprise >= FOREST_FROM)
+            .collect();
+        let x: Vec<f32> = candidates.iter().filter_map(|(row, _)| all.get(*row)).flat_map(features).collect();
+        let forest = self.forest.as_ref().map(|(forest, tail)| (forest.score(&x), tail));
+        candidates
+            .into_iter()
+            .enumerate()
+            .map(|(i, (row, leading))| {
+                let score = forest.as_ref().and_then(|(scores, tail)| Some(tail.surprise(*scores.get(i)?)));
+                (row, leading, leading.surprise + FOREST_WEIGHT * score.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// The surprise that ordinary executions exceed at `rate`.
+    fn learn_threshold(&self, all: &[Residuals], rate: f64) -> f64 {
+        let mut surprises = vec![0.0; all.len()];
+        for (row, _, surprise) in self.surprises(all) {
+            if let Some(slot) = surprises.get_mut(row) {
+                *slot = surprise;
+            }
+        }
+        Tail::of(&mut surprises).map_or(f64::INFINITY, |tail| tail.quantile(rate))
+    }
+
+    fn anomalies(&self, samples: &Samples, rows: &[u32], level: Level) -> Vec<Anomaly> {
+        let data = frame(samples, rows);
+        let resolved = self.resolve(&data, &samples.vocabulary);
+        let all: Vec<Residuals> = (0..data.len()).map(|row| residuals(&resolved, &data, samples, row)).collect();
+        let strange = self.surprises(&all).into_iter().filter(|(_, _, surprise)| *surprise > self.threshold);
+        strange
+            .filter_map(|(row, leading, surprise)| {
+                let row_in_samples = data.rows.get(row).copied()? as usize;
+                self.describe(samples, row_in_samples, all.get(row)?, leading, surprise, level)
+            })
+            .collect()
+    }
+
+    fn describe(
+        &self,
+        samples: &Samples,
+        row: usize,
+        residuals: &Residuals,
+        leading: Leading,
+        surprise: f64,
+        level: Level,
+    ) -> Option<Anomaly> {
+        let column = COLUMNS.get(leading.column)?;
+        let normal = self.columns.get(leading.column)?.as_ref()?;
+        let residual = (*residuals.get(leading.column)?)?;
+        if residual.z.abs() < MIN_Z {
+            return None;
+        }
+        let tail = level.alpha() / 2.0;
+        let lower = column.natural(residual.expected - residual.scale * normal.below.quantile(tail));
+        let upper = column.natural(residual.expected + residual.scale * normal.above.quantile(tail));
+        Some(Anomaly {
+            row,
+            score: surprise / (surprise + HALF_SCORE),
+            direction: if residual.z > 0.0 { column.directions.0 } else { column.directions.1 },
+            severity: severity(surprise - self.threshold),
+            metric: column.name,
+            observed: column.observed(samples, row),
+            expected: column.natural(residual.expected),
+            interval: Interval { lower, upper, level },
+            reasons: self.reasons(residuals),
+        })
+    }
+
+    /// Columns that are off, the most surprising first.
+    fn reasons(&self, residuals: &Residuals) -> Vec<String> {
+        let mut off: Vec<(f64, &Column, Residual)> = COLUMNS
+            .iter()
+            .enumerate()
+            .zip(residuals)
+            .filter_map(|((j, column), residual)| Some((self.surprise(j, *residual)?, column, (*residual)?)))
+            .filter(|(_, _, residual)| residual.z.abs() >= MIN_Z)
+            .collect();
+        off.sort_by(|a, b| b.0.total_cmp(&a.0));
+        off.into_iter().map(|(_, column, r)| format!("{} ×{:.2}", column.name, (r.z * r.scale).exp())).collect()
+    }
+}
+
+/// By how much rarer an execution is than the rarest that is no anomaly: in factors of ten, a thousand, a million.
+fn severity(excess: f64) -> &'static str {
+    match excess / std::f64::consts::LN_10 {
+        e if e < 1.0 => "low",
+        e if e < 3.0 => "medium",
+        e if e < 6.0 => "high",
+        _ => "critical",
+    }
+}
+
+fn residuals(resolved: &[Option<Resolved<'_>>; N_COLUMNS], data: &Dataset, samples: &Samples, row: usize) -> Residuals {
+    let row_in_samples = data.rows.get(row).map_or(usize::MAX, |&row| row as usize);
+    let mut out = [None; N_COLUMNS];
+    for ((slot, column), resolved) in out.iter_mut().zip(COLUMNS).zip(resolved) {
+        *slot = resolved.as_ref().and_then(|r| r.residual(data, row, column.log(samples, row_in_samples)));
+    }
+    out
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a forest cuts; seven digits are plenty")]
+fn features(residuals: &Residuals) -> [f32; N_COLUMNS] {
+    residuals.map(|residual| residual.map_or(f32::NAN, |r| r.z as f32))
+}
+
+/// A forest over the standardised residuals of an even subsample, with the tail of its scores there. None where there
+/// is nothing to grow it from.
+fn grow(all: &[Residuals], seed: u64) -> Option<(Forest, Tail)> {
+    let stride = all.len().div_ceil(FOREST_ROWS).max(1);
+    let x: Vec<f32> = all.iter().step_by(stride).flat_map(features).collect();
+    let forest = isolation_forest::fit(&x, N_COLUMNS, &ForestParams { seed, ..ForestParams::default() }).ok()?;
+    let tail = Tail::of(&mut forest.score(&x))?;
+    Some((forest, tail))
+}
+
+/// Probability of a false alarm per execution that makes `sensitivity` of them per series and week.
+#[expect(clippy::cast_precision_loss, reason = "counts and microseconds of a few years stay below 2^53")]
+fn alarm_rate(data: &Dataset, samples: &Samples, sensitivity: f64) -> f64 {
+    let series: BTreeSet<(u32, u32)> = data
+        .rows
+        .iter()
+        .filter_map(|&row| Some((*samples.workflow_id.get(row as usize)?, *samples.step.get(row as usize)?)))
+        .collect();
+    let (first, last) = (data.started_us.first().copied(), data.started_us.last().copied());
+    let span_us = last.unwrap_or_default().saturating_sub(first.unwrap_or_default()).max(DAY_US);
+    let weeks = span_us as f64 / (7 * DAY_US) as f64;
+    let per_week = data.len() as f64 / (series.len().max(1) as f64 * weeks);
+    let rate = sensitivity / per_week;
+    if rate.is_finite() { rate.clamp(1e-9, MAX_ALARM_RATE) } else { MAX_ALARM_RATE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::testing::{noise, push};
+
+    /// 600 executions in two steps that grow with their input, with a fault at row 500 and a new step at the end.
+    fn history() -> Samples {
+        let mut samples = Samples::default();
+        for i in 0..600_u32 {
+            let size = 1e6 * (1.0 + 30.0 * noise(i + 7000));
+            let (step, base) = if i % 2 == 0 { ("fetch", 1.0) } else { ("train", 90.0) };
+            let fault = if i == 500 { 8.0 } else { 1.0 };
+            let duration = base * size.powf(0.6) * (0.3 * (noise(i) + noise(i + 5000) - 1.0)).exp() * fault;
+            push(&mut samples, "w", step, size, duration);
+        }
+        push(&mut samples, "w", "new", 1e6, 1e9);
+        push(&mut samples, "rare", "fetch", 1e6, 1e3);
+        samples
+    }
+
+    fn params(sensitivity: f64) -> AnomalyParams {
+        AnomalyParams { sensitivity, ..AnomalyParams::default() }
+    }
+
+    #[test]
+    fn the_fault_is_found_and_explained() {
+        let samples = history();
+        let (detectors, _) = fit_detectors(&samples, &params(0.1));
+        let anomalies = detectors.score(&samples, Level::DEFAULT);
+        let strangest = anomalies.iter().max_by(|a, b| a.score.total_cmp(&b.score));
+        assert!(strangest.is_some_and(|a| a.row == 500), "{anomalies:?}");
+        for fault in anomalies.iter().filter(|a| a.row == 500) {
+            assert_eq!((fault.direction, fault.metric), ("slow", "duration_ms"));
+            assert!((4.0..16.0).contains(&(fault.observed / fault.expected)), "{fault:?}");
+            let Interval { lower, upper, .. } = fault.interval;
+            assert!(lower < fault.expected && fault.expected < upper && upper < fault.observed);
+            assert!(fault.score > 0.0 && fault.score < 1.0 && fault.severity != "low");
+            assert!(fault.reasons.iter().all(|r| r.starts_with("duration_ms ×")));
+        }
+    }
+
+    #[test]
+    fn large_inputs_and_slow_steps_are_no_anomaly() {
+        let (detectors, _) = fit_detectors(&history(), &params(0.1));
+        let mut calm = Samples::default();
+        for (i, size) in [(0, 1e6), (1, 3e7), (2, 1.5e7)] {
+            push(
+                &mut calm,
+                "w",
+                if i % 2 == 0 { "fetch" } else { "train" },
+                size,
+                size.powf(0.6) * if i == 1 { 90.0 } else { 1.0 },
+            );
+        }
+        assert_eq!(detectors.score(&calm, Level::DEFAULT), []);
+    }
+
+    #[test]
+    fn what_has_no_normal_is_told_and_not_judged() {
+        let samples = history();
+        let (detectors, skips) = fit_detectors(&samples, &params(0.1));
+        let reasons: Vec<&str> = skips.iter().map(|s| s.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            ["needs 50 executions, found 1", "1 steps with fewer than 10 executions have no normal yet"]
+        );
+        assert!(detectors.score(&samples, Level::DEFAULT).iter().all(|a| a.row < 600));
+        let unscored = detectors.unscored(&samples);
+        assert_eq!(unscored.len(), 1);
+        assert!(unscored.iter().all(|s| s.reason.starts_with("1 executions of 1 steps")), "{unscored:?}");
+    }
+
+    #[test]
+    fn more_alarms_are_more_anomalies() {
+        let samples = history();
+        let count = |s| fit_detectors(&samples, &params(s)).0.score(&samples, Level::DEFAULT).len();
+        assert!(count(0.001) <= count(0.1) && count(0.1) <= count(100.0));
+        assert!(count(f64::NAN) <= samples.len() / 10);
+    }
+
+    #[test]
+    fn wild_values_do_no_harm() {
+        let mut samples = history();
+        for (row, value) in [(3, f64::NAN), (5, f64::INFINITY), (7, 0.0), (9, -1.0), (11, 1e300)] {
+            if let Some(slot) = samples.duration_ms.get_mut(row) {
+                *slot = value;
+            }
+        }
+        let (detectors, _) = fit_detectors(&samples, &params(0.1));
+        let found = detectors.score(&samples, Level::DEFAULT);
+        assert!(found.iter().any(|a| a.row == 11) && found.iter().all(|a| a.score.is_finite()));
+        assert_eq!(fit_detectors(&Samples::default(), &params(0.1)), (Detectors::default(), vec![]));
+    }
+}
