@@ -38,8 +38,11 @@ const fn text(name: &'static str, meaning: &'static str) -> ColumnSpec {
 /// The columns that stand in the path instead of the file.
 fn path_columns(spec: &TableSpec) -> &'static [(&'static str, &'static str)] {
     match spec.partition {
-        Partition::AsOf => &[("as_of", "The cutoff of the run: nothing that ended after it was known. Folder of the path \
-                                       (YYYY-MM-DDTHH-MM-SSZ), timestamptz in Postgres.")],
+        Partition::AsOf => &[(
+            "as_of",
+            "The cutoff of the run: nothing that ended after it was known. Folder of the path \
+                                       (YYYY-MM-DDTHH-MM-SSZ), timestamptz in Postgres.",
+        )],
         Partition::PeriodAndDate => &[
             ("period", "Length of a bucket: 5m, 15m, 1h or 1d. Folder of the path, text in Postgres."),
             ("date", "UTC date of the bucket's start. Folder of the path, date in Postgres."),

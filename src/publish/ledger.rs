@@ -377,7 +377,8 @@ fn number_of(path: &str) -> Option<u64> {
 async fn read_entry(store: &Store, number: u64) -> Result<Sealed> {
     let path = entry_path(number);
     let bytes: Bytes = store.get(&path).await?.ok_or_else(|| broken(store, &path, "is missing"))?;
-    let entry: Entry = serde_json::from_slice(&bytes).map_err(|e| broken(store, &path, &format!("can't be read: {e}")))?;
+    let entry: Entry =
+        serde_json::from_slice(&bytes).map_err(|e| broken(store, &path, &format!("can't be read: {e}")))?;
     if entry.number != number {
         return Err(broken(store, &path, &format!("says that it is entry {}", entry.number)));
     }

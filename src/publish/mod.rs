@@ -14,7 +14,7 @@ pub mod rows;
 
 use crate::error::Result;
 use crate::io::Store;
-use crate::tables::published::{ROLLUPS, Row, RollupColumns};
+use crate::tables::published::{ROLLUPS, RollupColumns, Row};
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt};
 use ledger::{Event, FileRef, Run, Sealed, Slot, State};

@@ -2,4 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod config;
+mod postgres;
+mod publish;
+mod readers;
 mod schedule;
+mod stores;

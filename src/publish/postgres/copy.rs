@@ -47,7 +47,8 @@ impl Constants {
     }
 
     pub(super) fn date(mut self, date: NaiveDate) -> Self {
-        let days = chrono::Datelike::num_days_from_ce(&date) - chrono::Datelike::num_days_from_ce(&NaiveDate::default());
+        let days =
+            chrono::Datelike::num_days_from_ce(&date) - chrono::Datelike::num_days_from_ce(&NaiveDate::default());
         put_field(&mut self.bytes, &(days - POSTGRES_EPOCH_DAYS).to_be_bytes());
         self.fields += 1;
         self

@@ -50,7 +50,10 @@ impl Database {
         let mut connection = self.connect().await?;
         let migrator = migrator();
         // Undoing needs the table of migrations, which a fresh database does not have.
-        sqlx::query("CREATE SCHEMA IF NOT EXISTS paceline").execute(&mut connection).await.map_err(failed("migrating"))?;
+        sqlx::query("CREATE SCHEMA IF NOT EXISTS paceline")
+            .execute(&mut connection)
+            .await
+            .map_err(failed("migrating"))?;
         migrator.undo(&mut connection, 0).await.map_err(not_migrated)
     }
 
