@@ -1,1 +1,3 @@
-//! To come.
+//! The commands.
+
+pub mod ingest;
