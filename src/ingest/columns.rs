@@ -102,6 +102,14 @@ pub enum Unit {
     Ratio,
 }
 
+impl std::str::FromStr for Unit {
+    type Err = serde::de::value::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::deserialize(serde::de::value::StrDeserializer::new(text))
+    }
+}
+
 /// What a unit measures, and one of it in ms, bytes or cores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Quantity {
