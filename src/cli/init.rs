@@ -41,7 +41,7 @@ pub async fn init(args: &InitArgs) -> Result<u8> {
     std::fs::create_dir_all(dir).map_err(|source| disk("creating", dir, source))?;
     if *sample {
         let sample = sample::generate(sample::DEFAULT_SEED)?;
-        clear(&dir.join(LAKE))?;
+        clear(&dir.join(LAKE), &dir.join(TRUTH))?;
         write_lake(&Store::open(&dir.join(LAKE).display().to_string())?, &sample).await?;
         write(&dir.join(TRUTH), &truth_json(&sample)?)?;
         write(&dir.join(CONFIG), &for_sample(&sample.truth.experiment))?;
@@ -62,12 +62,20 @@ fn refuse_existing(dir: &Path, names: &[&str]) -> Result<()> {
     }
 }
 
-/// An earlier sample may have had other days, which must not stay beside the new ones.
-fn clear(lake: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(lake) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(disk("clearing", lake, source)),
-        _ => Ok(()),
+/// Removes an earlier sample lake, as it may have had other days, which must not stay beside the new ones. A lake
+/// without its truth is somebody's own: `--force` is not meant for that.
+fn clear(lake: &Path, truth: &Path) -> Result<()> {
+    if !lake.exists() {
+        return Ok(());
     }
+    if !truth.exists() {
+        return Err(Error::Usage(format!(
+            "{} holds a lake that is no sample ({} is missing); name another folder, or move it away",
+            lake.display(),
+            truth.display()
+        )));
+    }
+    std::fs::remove_dir_all(lake).map_err(|source| disk("clearing", lake, source))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -13,7 +13,19 @@ const EXPECTED: &str = "a path, file:…, s3://…, gs://… or az://…";
 
 /// Reads the location at `key`: a path or a URL without credentials.
 pub(super) fn read(section: &mut Section<'_>, key: &'static str, default: &str) -> String {
-    section.parsed(key, default.to_owned(), EXPECTED, |text| check(text).map(|()| text.to_owned()))
+    let Some(node) = section.take(key) else { return default.to_owned() };
+    let Value::Text(text) = &node.value else {
+        section.refuse(key, "no text", EXPECTED, "write it as a text");
+        return default.to_owned();
+    };
+    match check(text) {
+        Ok(()) => text.clone(),
+        Err(advice) => {
+            // The value may hold a secret, so it is not shown.
+            section.refuse(key, "a value that is none of these", EXPECTED, &advice);
+            default.to_owned()
+        }
+    }
 }
 
 /// Whether a location names its scheme (`file:` alone counts as a path).
@@ -33,15 +45,10 @@ fn check(location: &str) -> std::result::Result<(), String> {
     if !SCHEMES.contains(&url.scheme()) {
         return Err(format!("no store understands {}://", url.scheme()));
     }
-    if has_secret(&url) || url.query().is_some() {
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
         return Err("remove user, password and query: credentials come from the environment".to_owned());
     }
     Ok(())
-}
-
-fn has_secret(url: &Url) -> bool {
-    // `s3://key:secret@bucket` has both; a user name alone is a key id.
-    url.password().is_some() || (!url.username().is_empty() && !url.scheme().starts_with("postgres"))
 }
 
 /// A location with a local path made absolute, taken from `folder`.

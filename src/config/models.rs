@@ -54,12 +54,31 @@ pub enum Feature {
     Provider,
     /// Hour of the week of the start.
     HourOfWeek,
+    /// Tokens sent in.
+    TokensIn,
+    /// Where it runs.
+    Platform,
+    /// First try or a retry.
+    Attempt,
 }
 
 impl Feature {
-    /// All of them: the default.
-    pub const ALL: [Self; 6] =
+    /// Used where nothing is configured.
+    pub const DEFAULT: [Self; 6] =
         [Self::WorkflowType, Self::StepType, Self::StepCount, Self::InputBytes, Self::Provider, Self::HourOfWeek];
+
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::WorkflowType,
+        Self::StepType,
+        Self::StepCount,
+        Self::InputBytes,
+        Self::Provider,
+        Self::HourOfWeek,
+        Self::TokensIn,
+        Self::Platform,
+        Self::Attempt,
+    ];
 
     /// The name used in configuration.
     #[must_use]
@@ -71,6 +90,9 @@ impl Feature {
             Self::InputBytes => "input_bytes",
             Self::Provider => "provider",
             Self::HourOfWeek => "hour_of_week",
+            Self::TokensIn => "tokens_in",
+            Self::Platform => "platform",
+            Self::Attempt => "attempt",
         }
     }
 
@@ -105,8 +127,8 @@ impl PerformancePrediction {
         section.choice("model_type", (), &[("regression", ())]);
         let known = Feature::ALL.map(Feature::as_str).join(", ");
         let expected = format!("what is known before a step starts: {known}");
-        let mut features =
-            section.items("features", &Feature::ALL, &expected, |node| Feature::parse(super::analytics::word(node)?));
+        let mut features = section
+            .items("features", &Feature::DEFAULT, &expected, |node| Feature::parse(super::analytics::word(node)?));
         features.sort();
         Self {
             enabled: section.flag("enabled", true),

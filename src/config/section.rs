@@ -53,7 +53,7 @@ impl<'a> Section<'a> {
             Some(Value::Map(entries)) => section.entries = entries,
             None | Some(Value::Null) => {}
             Some(_) => {
-                let found = node.map(Node::to_string).unwrap_or_default();
+                let found = node.map(shown).unwrap_or_default();
                 section.report(section.path.clone(), section.line, &found, "keys with values", "indent them below it");
             }
         }
@@ -350,6 +350,9 @@ fn as_number(node: &Node) -> Option<f64> {
 fn shown(node: &Node) -> String {
     match &node.value {
         Value::Text(text) => format!("{text:?}"),
+        // Whole parts of a file may hold what nobody should read in a log.
+        Value::List(items) => format!("a list of {}", items.len()),
+        Value::Map(entries) => format!("a mapping with {} keys", entries.len()),
         _ => node.to_string(),
     }
 }

@@ -138,7 +138,26 @@ fn each_key_refuses_what_it_cannot_mean() {
         let message = refusal(&nested(path, value));
         let section = path.rsplit_once('.').map_or(path, |(section, _)| section);
         assert!(message.contains(section) && message.contains(expected), "{path}: {value} gave: {message}");
-        assert!(!message.contains("hunter2"), "a secret is shown: {message}");
+        assert!(!message.contains("hunter2") && !message.contains("key:secret"), "a secret is shown: {message}");
+    }
+}
+
+#[test]
+fn secrets_in_parts_that_are_not_built_are_not_shown() {
+    let channel = "[ { webhook: https://hooks.example.com/T0/s3cr3t } ]";
+    let message = refusal(&nested("performance_optimization.monitoring.channels", channel));
+    assert!(message.contains("found a list of 1") && !message.contains("s3cr3t"), "{message}");
+}
+
+#[test]
+fn a_file_cut_off_anywhere_or_shifted_by_a_space_is_read_or_refused() {
+    for cut in (0..COMMENTED.len()).step_by(53).filter(|cut| COMMENTED.is_char_boundary(*cut)) {
+        let (head, tail) = COMMENTED.split_at(cut);
+        for text in [head.to_owned(), tail.to_owned(), format!("{head} {tail}"), format!("{head}: [{tail}")] {
+            if let Err(error) = parse(&text, "f") {
+                assert_eq!(error.exit_code(), 2);
+            }
+        }
     }
 }
 

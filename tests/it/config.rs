@@ -76,6 +76,11 @@ async fn init_with_sample_writes_a_lake_its_truth_and_a_configuration_that_fits(
     let before = bytes(&args.dir);
     init(&InitArgs { force: true, ..args.clone() }).await.unwrap();
     assert_eq!(bytes(&args.dir), before, "the same seed makes the same bytes");
+
+    std::fs::remove_file(args.dir.join("truth.json")).unwrap();
+    let refused = init(&InitArgs { force: true, ..args.clone() }).await.unwrap_err();
+    assert!(refused.to_string().contains("no sample"), "{refused}");
+    assert_eq!(bytes(&args.dir), before, "a lake that may be somebody's own is left alone");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::FutureExt;
+use paceline::cli::schedule::{ScheduleArgs, schedule};
 use paceline::clock::Clock;
-use paceline::config::Cron;
+use paceline::config::{Config, Cron};
 use paceline::error::{Error, Result};
 use paceline::jobs::schedule::{ScheduleParams, ScheduledJob, serve};
 use std::sync::{Arc, Mutex};
@@ -134,6 +135,36 @@ async fn a_job_that_fails_or_panics_is_tried_again_at_its_next_slot() {
     job.run = Arc::new(run);
     serve_for(job, params(Clock::System, LONG_GRACE), Duration::from_millis(3_500)).await;
     assert!(*count.lock().unwrap() >= 2);
+}
+
+#[tokio::test]
+async fn sigterm_stops_the_daemon_once_its_run_is_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("paceline.yaml");
+    std::fs::write(&config, "job: test\nschedule: { run: '* * * * *' }\n").unwrap();
+    let record = Record::default();
+    let (started, finished) = (Arc::clone(&record.started), Arc::clone(&record.finished));
+    let run = move |config: Arc<Config>, slot| {
+        let (started, finished) = (Arc::clone(&started), Arc::clone(&finished));
+        async move {
+            assert_eq!(config.job, "test");
+            started.lock().unwrap().push(slot);
+            std::process::Command::new("kill").arg(std::process::id().to_string()).status().unwrap();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            finished.lock().unwrap().push(slot);
+            Ok(0)
+        }
+        .boxed()
+    };
+    let last = |_config| async { Ok(Some(Utc::now() - TimeDelta::hours(1))) }.boxed();
+    let args = ScheduleArgs { config: vec![config.clone()], grace: 20 };
+    assert_eq!(schedule(&args, run.clone(), last).await.unwrap(), 0);
+    assert_eq!(record.started().len(), 1);
+    assert_eq!(record.finished(), record.started());
+
+    let twice = ScheduleArgs { config: vec![config.clone(), config], grace: 20 };
+    let refused = schedule(&twice, run, last).await.unwrap_err();
+    assert!(refused.exit_code() == 2 && refused.to_string().contains("a second time"), "{refused}");
 }
 
 #[tokio::test]
