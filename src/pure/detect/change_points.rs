@@ -1,11 +1,11 @@
 //! When a series changed its level.
 //!
 //! One series: the working scale is the logarithm for multiplicative metrics; a significant weekly (daily) profile is
-//! taken out; runs of strange values too short for a regime give way to their neighbourhood; values count by the executions
-//! behind them. Noise and autocorrelation are measured on differences, which jumps do not sway. Optimal
+//! taken out; runs of strange values too short for a regime give way to their neighbourhood; values count by the
+//! executions behind them. Noise and autocorrelation are measured on differences, which jumps do not sway. Optimal
 //! partitioning under squared error proposes cuts, and each is kept if it is significant against the long-run variance
-//! with the search for its place paid for, at least [`ChangePointParams::min_effect`] large, and no straight line explains
-//! the stretches on both sides as well: a drift is a trend, not a staircase.
+//! with the search for its place paid for, at least [`ChangePointParams::min_effect`] large, and no straight line
+//! explains the stretches on both sides as well: a drift is a trend, not a staircase.
 //!
 //! Many series: one false discovery rate over all of them, series in which nothing was proposed included.
 
@@ -125,7 +125,8 @@ pub struct Shift {
     pub p_value: f64,
 }
 
-/// The change points of one series, oldest first; empty where it has fewer than [`ChangePointParams::min_values`] values.
+/// The change points of one series, oldest first; empty where it has fewer than [`ChangePointParams::min_values`]
+/// values.
 ///
 /// `params.fdr` is then the significance of each. Near-linear in the length.
 #[must_use]

@@ -95,12 +95,12 @@ pub struct Judged<'a> {
     pub accepted_us: &'a BTreeSet<i64>,
 }
 
-/// The latest window of one series beside the same hours of the week of its regime; none where neither way is worse, the
-/// window is empty, or fewer than `min_like` earlier buckets are alike.
+/// The latest window of one series beside the same hours of the week of its regime; none where neither way is worse,
+/// the window is empty, or fewer than `min_like` earlier buckets are alike.
 ///
 /// Like is the same hour (day) of the week; where too few of those are left, the same hour on the same kind of day
-/// (weekday or weekend), then the same kind of day. A prediction interval by Student's t: the window is compared with the
-/// scatter of single buckets about their like, not with the scatter of executions, because whole days differ.
+/// (weekday or weekend), then the same kind of day. A prediction interval by Student's t: the window is compared with
+/// the scatter of single buckets about their like, not with the scatter of executions, because whole days differ.
 #[must_use]
 pub fn degradation(judged: Judged<'_>, params: &DegradationParams) -> Option<Degradation> {
     let Judged { series, change_points, accepted_us } = judged;
@@ -119,8 +119,8 @@ pub fn degradation(judged: Judged<'_>, params: &DegradationParams) -> Option<Deg
     Some(contrast.judge(series, scale, sign, params))
 }
 
-/// The degradations that are large and, under one false discovery rate over all series that could be judged, significant.
-/// In the order of `judged`.
+/// The degradations that are large and, under one false discovery rate over all series that could be judged,
+/// significant. In the order of `judged`.
 #[must_use]
 pub fn degradations(judged: &[Judged<'_>], params: &DegradationParams) -> Vec<(SeriesKey, Degradation)> {
     let all: Vec<Option<Degradation>> = judged.par_iter().map(|&one| degradation(one, params)).collect();

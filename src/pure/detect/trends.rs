@@ -49,9 +49,9 @@ impl Default for TrendParams {
 
 /// One trend for each window that holds enough data, and of which the series covers half at least.
 ///
-/// Theil-Sen slope on the logarithm for multiplicative metrics, as it is for shares and for series with zeros, after the
-/// weekly profile is taken out; Sen's interval, widened for autocorrelation of first order. Over a window of less than
-/// three weeks a trend is not told apart from a week that could not be estimated, and stays unclear.
+/// Theil-Sen slope on the logarithm for multiplicative metrics, as it is for shares and for series with zeros, after
+/// the weekly profile is taken out; Sen's interval, widened for autocorrelation of first order. Over a window of less
+/// than three weeks a trend is not told apart from a week that could not be estimated, and stays unclear.
 #[must_use]
 pub fn trends(series: &Series, params: &TrendParams) -> Vec<Trend> {
     let (mut values, scale) = Scale::of(series.key.metric).apply(&series.values);

@@ -158,8 +158,8 @@ pub fn wilson(successes: f64, n: f64, level: f64) -> (f64, f64) {
 /// The significance of the largest of the standardised two-sample statistics over all ways to cut a stretch of
 /// independent values in two, when the largest is `z` and cuts lie between the shares `trim` and `1 − trim` of it.
 ///
-/// Miller and Siegmund, "Maximally selected chi square statistics", Biometrics 38 (1982), eq. 8, bounded by Bonferroni's
-/// inequality over the `cuts` that there are.
+/// Miller and Siegmund, "Maximally selected chi square statistics", Biometrics 38 (1982), eq. 8, bounded by
+/// Bonferroni's inequality over the `cuts` that there are.
 #[must_use]
 pub fn maximally_selected(z: f64, trim: f64, cuts: f64) -> f64 {
     let z = z.abs();
@@ -181,8 +181,8 @@ mod tests {
         assert!((got - want).abs() <= 1e-9 * want.abs().max(1e-12), "{got} beside {want}");
     }
 
-    // scipy 1.17.1: norm.sf(8), norm.ppf(.975), t.sf(2.5, 7.3), t.ppf(.975, 3), t.ppf(.001, 41.5), beta.ppf(.05, 3, 8.5),
-    // chi2.sf(14.2, 6), binom.cdf(39, 100, .5)
+    // scipy 1.17.1: norm.sf(8), norm.ppf(.975), t.sf(2.5, 7.3), t.ppf(.975, 3), t.ppf(.001, 41.5), beta.ppf(.05, 3,
+    // 8.5), chi2.sf(14.2, 6), binom.cdf(39, 100, .5)
     #[test]
     fn agrees_with_scipy() {
         close(normal_sf(8.0), 6.220_960_574_271_74e-16);

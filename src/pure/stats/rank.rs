@@ -49,7 +49,8 @@ pub fn mid_ranks(values: &[f64]) -> (Vec<f64>, f64) {
 
 /// The significance of a difference in location between groups: Kruskal and Wallis' H, corrected for ties, against χ².
 ///
-/// `groups[i]` in `0..n_groups` is the group of `values[i]`. 1 where fewer than two groups have values or all are equal.
+/// `groups[i]` in `0..n_groups` is the group of `values[i]`. 1 where fewer than two groups have values or all are
+/// equal.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 pub fn kruskal_wallis(values: &[f64], groups: &[usize], n_groups: usize) -> f64 {

@@ -57,7 +57,28 @@ pub(super) fn confirmed(
 fn test_all(obs: &Observations, prefix: &Prefix, cuts: &[usize], params: &ChangePointParams) -> Vec<Jump> {
     let starts = std::iter::once(0).chain(cuts.iter().copied());
     let ends = cuts.iter().copied().skip(1).chain(std::iter::once(obs.len()));
-    starts.zip(cuts).zip(ends).map(|((from, &cut), to)| test(obs, prefix, [from, cut, to], params)).collect()
+    let drifts = drifts_throughout(obs, prefix, cuts);
+    let places = starts.zip(cuts).zip(ends).map(|((from, &cut), to)| [from, cut, to]);
+    places.map(|place| test(obs, prefix, place, drifts, params)).collect()
+}
+
+/// Whether a common slope inside all stretches is significant: a drift that is too slow to show between two cuts.
+fn drifts_throughout(obs: &Observations, prefix: &Prefix, cuts: &[usize]) -> bool {
+    let starts = std::iter::once(0).chain(cuts.iter().copied());
+    let ends = cuts.iter().copied().chain(std::iter::once(obs.len()));
+    let stretches: Vec<Sums> = starts.zip(ends).map(|(from, to)| prefix.over(from, to)).collect();
+    slope_p(&stretches, obs.len(), obs) < DRIFT_P
+}
+
+/// Significance of a common slope inside `stretches`, which hold `n` observations.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn slope_p(stretches: &[Sums], n: usize, obs: &Observations) -> f64 {
+    let total = |part: fn(Sums) -> f64| stretches.iter().map(|&s| part(s)).sum::<f64>();
+    let (squares, time, cross) = (total(Sums::square), total(Sums::time_square), total(Sums::cross));
+    let floor = ROUNDING * obs.sigma * obs.sigma * n as f64;
+    let explained = cross * cross / time;
+    let df = (n as f64 / obs.inflation - stretches.len() as f64 - 1.0).max(1.0);
+    dist::t_two_sided((explained / (squares - explained).max(floor) * df).sqrt(), df)
 }
 
 /// Of neighbouring cuts that fail only the worse one goes in a round: without it the other may hold.
@@ -74,9 +95,15 @@ fn without_worst(jumps: &[Jump], alpha: f64) -> Vec<usize> {
     kept
 }
 
-fn test(obs: &Observations, prefix: &Prefix, [from, cut, to]: [usize; 3], params: &ChangePointParams) -> Jump {
+fn test(
+    obs: &Observations,
+    prefix: &Prefix,
+    [from, cut, to]: [usize; 3],
+    drifts: bool,
+    params: &ChangePointParams,
+) -> Jump {
     let (left, right) = (prefix.over(from, cut), prefix.over(cut, to));
-    let model = Model::choose(obs, left, right, to - from);
+    let model = Model::choose(obs, [left, right], to - from, drifts);
     let mut jump = model.jump(obs, prefix, cut, to - from);
     let explained = model.is_drift() || !is_large(&jump, obs.scale, params);
     jump.p_value = if explained { 1.0 } else { significance(&jump, obs.inflation, [from, cut, to], params) };
@@ -115,18 +142,17 @@ enum Model {
 }
 
 impl Model {
-    /// With a significant slope inside the stretches a jump must be needed on top of it; without one the two levels
-    /// must beat the line. Both by Schwarz' criterion, where the place of the jump counts as a parameter and `n` values
-    /// as `n / inflation` independent ones.
+    /// With a significant slope inside the stretches, or throughout the series, a jump must be needed on top of it;
+    /// without one the two levels must beat the line. Both by Schwarz' criterion, where the place of the jump counts as
+    /// a parameter and `n` values as `n / inflation` independent ones.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    fn choose(obs: &Observations, left: Sums, right: Sums, n: usize) -> Self {
+    fn choose(obs: &Observations, [left, right]: [Sums; 2], n: usize, drifts: bool) -> Self {
+        let has_slope = drifts || slope_p(&[left, right], n, obs) < DRIFT_P;
         let floor = ROUNDING * obs.sigma * obs.sigma * n as f64;
         let n = (n as f64 / obs.inflation).max(2.0);
         let step = left.square() + right.square() + floor;
         let (time, cross) = (left.time_square() + right.time_square(), left.cross() + right.cross());
         let sloped = (step - cross * cross / time).max(floor);
-        let slope_t2 = (step - sloped) / sloped * (n - 3.0).max(1.0);
-        let has_slope = dist::t_two_sided(slope_t2.sqrt(), (n - 3.0).max(1.0)) < DRIFT_P;
         let (squares, parameters) = if has_slope { (sloped, 2.0) } else { (step, 1.0) };
         let line = line_squares(left, right).max(floor);
         if n * (squares / line).ln() + parameters * n.ln() >= 0.0 {

@@ -67,10 +67,10 @@ struct Noise {
 }
 
 impl Noise {
-    /// From differences at lags one and two, of which jumps and spikes touch few: their variances are in the ratio
-    /// 1 + ρ for a first-order process. After Chakar, Lebarbier, Lévy-Leduc and Robin, "A robust approach for
-    /// estimating change-points in the mean of an AR(1) process", Bernoulli 23 (2017), with trimmed squares in the place
-    /// of medians, which would leave ρ too uncertain for a few dozen values.
+    /// From differences at lags one and two, of which jumps and spikes touch few: their variances are in the ratio 1 +
+    /// ρ for a first-order process. After Chakar, Lebarbier, Lévy-Leduc and Robin, "A robust approach for estimating
+    /// change-points in the mean of an AR(1) process", Bernoulli 23 (2017), with trimmed squares in the place of
+    /// medians, which would leave ρ too uncertain for a few dozen values.
     fn of(values: &[f64], variances: &[f64]) -> Option<Self> {
         let one = difference_scale(values, variances, 1);
         if !one.is_finite() || one <= 0.0 {

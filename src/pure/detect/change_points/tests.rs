@@ -180,8 +180,8 @@ fn long_series_are_cut_as_well() {
     assert!(found.len() == 4 && found.iter().zip(1..).all(|(at, k)| at.abs_diff(4000 * k) <= 3), "{found:?}");
 }
 
-// Fixtures of signal-processing-algorithms (MongoDB), tests/test_detection.py at aec099a9, with its expectations, and of
-// Apache Otava, tests/analysis_test.py at 1ceb1537.
+// Fixtures of signal-processing-algorithms (MongoDB), tests/test_detection.py at aec099a9, with its expectations, and
+// of Apache Otava, tests/analysis_test.py at 1ceb1537.
 #[test]
 fn agrees_with_the_fixtures_of_other_detectors() {
     let flat = |n, level: f64| vec![level; n];
