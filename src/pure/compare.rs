@@ -15,7 +15,7 @@ use crate::units::{Interval, Level};
 use fit::{Execution, Shape, StepFit};
 use pool::{Clusters, Contrast};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Values of a dimension that are told apart within a workflow type; rarer ones count as one, which is not compared.
 const MAX_VALUES: usize = 24;
@@ -65,10 +65,10 @@ impl Dimension {
         }
     }
 
-    fn codes(self, samples: &Samples) -> &[u32] {
+    fn code(self, row: &Row) -> u32 {
         match self {
-            Self::Provider => &samples.provider,
-            Self::Platform => &samples.platform,
+            Self::Provider => row.provider,
+            Self::Platform => row.platform,
         }
     }
 
@@ -98,8 +98,32 @@ impl Default for CompareParams {
     }
 }
 
-/// What is measured, with its name in published tables.
-type Measure<'a> = (&'static str, &'a [f64]);
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    Duration,
+    Cost,
+}
+
+impl Measure {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Duration => "execution_time",
+            Self::Cost => "cost",
+        }
+    }
+}
+
+/// What is needed of one execution, gathered once: a step's rows lie far apart in [`Samples`].
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    provider: u32,
+    platform: u32,
+    cluster: usize,
+    log_size: f64,
+    log_duration: f64,
+    log_cost: f64,
+}
 
 /// Every pair of values of each dimension within each workflow type, sorted by workflow type, dimension, values, metric.
 ///
@@ -110,9 +134,15 @@ pub fn compare(samples: &Samples, params: &CompareParams) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
     for (workflow_type, steps) in steps_by_type(samples) {
         let clusters = Clusters::of(samples, &steps);
-        for &dimension in &params.dimensions {
-            for measure in [("execution_time", samples.duration_ms.as_slice()), ("cost", &samples.cost_usd)] {
-                let group = Group { samples, workflow_type, steps: &steps, clusters: &clusters, dimension };
+        let steps: Vec<Vec<Row>> = clusters.with_rows(&steps).map(|rows| gather(samples, rows)).collect();
+        let (providers, platforms) = (Values::of(Dimension::Provider, &steps), Values::of(Dimension::Platform, &steps));
+        for &dimension in BTreeSet::from_iter(&params.dimensions) {
+            let (values, others) = match dimension {
+                Dimension::Provider => (&providers, &platforms),
+                Dimension::Platform => (&platforms, &providers),
+            };
+            let group = Group { samples, workflow_type, steps: &steps, clusters: &clusters, dimension, values, others };
+            for measure in [Measure::Duration, Measure::Cost] {
                 comparisons.extend(group.comparisons(measure, params));
             }
         }
@@ -124,37 +154,55 @@ pub fn compare(samples: &Samples, params: &CompareParams) -> Vec<Comparison> {
 
 /// Rows of uncached executions by workflow type, one vector a step.
 fn steps_by_type(samples: &Samples) -> BTreeMap<u32, Vec<Vec<usize>>> {
-    let mut place: HashMap<(u32, u32), usize> = HashMap::new();
-    let mut types: BTreeMap<u32, Vec<Vec<usize>>> = BTreeMap::new();
+    let mut places: HashMap<(u32, u32), usize> = HashMap::new();
+    let mut steps: Vec<(u32, Vec<usize>)> = Vec::new();
     let keys = samples.workflow_type.iter().zip(&samples.step).zip(&samples.cache_hit).enumerate();
     for (row, ((&workflow_type, &step), _)) in keys.filter(|(_, (_, cached))| !**cached) {
-        let steps = types.entry(workflow_type).or_default();
-        let place = *place.entry((workflow_type, step)).or_insert(steps.len());
+        let place = *places.entry((workflow_type, step)).or_insert(steps.len());
         match steps.get_mut(place) {
-            Some(rows) => rows.push(row),
-            None => steps.push(vec![row]),
+            Some((_, rows)) => rows.push(row),
+            None => steps.push((workflow_type, vec![row])),
         }
+    }
+    let mut types: BTreeMap<u32, Vec<Vec<usize>>> = BTreeMap::new();
+    for (workflow_type, rows) in steps {
+        types.entry(workflow_type).or_default().push(rows);
     }
     types
 }
 
+/// Rows with what is needed of them; columns that are too short leave their rows out.
+fn gather(samples: &Samples, rows: impl Iterator<Item = (usize, usize)>) -> Vec<Row> {
+    let log_of = |measure: f64| if measure > 0.0 { measure.ln() } else { f64::NAN };
+    rows.filter_map(|(row, cluster)| {
+        Some(Row {
+            provider: *samples.provider.get(row)?,
+            platform: *samples.platform.get(row)?,
+            cluster,
+            log_size: samples.input_bytes.get(row)?.ln_1p(),
+            log_duration: log_of(*samples.duration_ms.get(row)?),
+            log_cost: log_of(*samples.cost_usd.get(row)?),
+        })
+    })
+    .collect()
+}
+
 /// The values of a dimension within a workflow type, numbered by how common they are.
 struct Values {
+    /// At most [`MAX_VALUES`], so that looking one up is a short scan.
     codes: Vec<u32>,
-    number: HashMap<u32, usize>,
 }
 
 impl Values {
-    fn of(column: &[u32], steps: &[Vec<usize>]) -> Self {
+    fn of(dimension: Dimension, steps: &[Vec<Row>]) -> Self {
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-        for code in steps.iter().flatten().filter_map(|&row| column.get(row)) {
-            *counts.entry(*code).or_default() += 1;
+        for row in steps.iter().flatten() {
+            *counts.entry(dimension.code(row)).or_default() += 1;
         }
         let mut codes: Vec<u32> = counts.keys().copied().filter(|code| *code != UNKNOWN).collect();
         codes.sort_by_key(|code| std::cmp::Reverse(counts.get(code)));
         codes.truncate(MAX_VALUES);
-        let number = codes.iter().enumerate().map(|(number, &code)| (code, number)).collect();
-        Self { codes, number }
+        Self { codes }
     }
 
     /// Those with a number, and one for all the rest.
@@ -163,7 +211,7 @@ impl Values {
     }
 
     fn number(&self, code: u32) -> usize {
-        self.number.get(&code).copied().unwrap_or(self.codes.len())
+        self.codes.iter().position(|known| *known == code).unwrap_or(self.codes.len())
     }
 }
 
@@ -171,75 +219,68 @@ impl Values {
 struct Group<'a> {
     samples: &'a Samples,
     workflow_type: u32,
-    steps: &'a [Vec<usize>],
+    steps: &'a [Vec<Row>],
     clusters: &'a Clusters,
     dimension: Dimension,
+    values: &'a Values,
+    others: &'a Values,
 }
 
 impl Group<'_> {
-    fn comparisons(&self, (metric, measure): Measure<'_>, params: &CompareParams) -> Vec<Comparison> {
-        let values = Values::of(self.dimension.codes(self.samples), self.steps);
-        let others = Values::of(self.dimension.other().codes(self.samples), self.steps);
-        if values.codes.len() < 2 {
-            return vec![];
-        }
-        let shape = Shape { values: values.len(), others: others.len() };
+    fn comparisons(&self, measure: Measure, params: &CompareParams) -> Vec<Comparison> {
+        let codes = &self.values.codes;
+        let shape = Shape { values: self.values.len(), others: self.others.len() };
         let fits: Vec<StepFit> = self
-            .clusters
-            .with_rows(self.steps)
-            .map(|rows| self.executions(rows, measure, &values, &others))
-            .filter(|executions| has_a_pair(executions, values.codes.len(), params.min_executions))
+            .steps
+            .iter()
+            .map(|rows| self.executions(rows, measure))
+            .filter(|executions| has_a_pair(executions, codes.len(), params.min_executions))
             .filter_map(|executions| StepFit::of(executions, shape))
             .collect();
-        let word = |code| Some(self.samples.vocabulary.word(code)?.to_owned());
-        let mut found = Vec::new();
-        for (i, &first) in values.codes.iter().enumerate() {
-            for (j, &second) in values.codes.iter().enumerate().skip(i + 1) {
-                let (Some(first), Some(second)) = (word(first), word(second)) else { continue };
-                let (a, b, i, j) = if first < second { (first, second, i, j) } else { (second, first, j, i) };
-                let Some(contrast) = Contrast::of(&fits, i, j, params.min_executions, self.clusters) else { continue };
-                let Some(workflow_type) = word(self.workflow_type) else { continue };
-                found.push(Comparison {
-                    workflow_type,
-                    dimension: self.dimension.as_str(),
-                    a,
-                    b,
-                    metric,
-                    ratio: contrast.log_ratio.exp(),
-                    interval: contrast.interval(params.level),
-                    n_a: contrast.n_a,
-                    n_b: contrast.n_b,
-                });
-            }
-        }
-        found
+        let pairs = (0..codes.len()).flat_map(|i| (i + 1..codes.len()).map(move |j| (i, j)));
+        pairs.filter_map(|(i, j)| self.comparison(&fits, (i, j), measure, params)).collect()
+    }
+
+    /// Of the values numbered `i` and `j`, in the order of their words.
+    fn comparison(
+        &self,
+        fits: &[StepFit],
+        (i, j): (usize, usize),
+        measure: Measure,
+        params: &CompareParams,
+    ) -> Option<Comparison> {
+        let word = |code: u32| self.samples.vocabulary.word(code);
+        let (first, second) = (word(*self.values.codes.get(i)?)?, word(*self.values.codes.get(j)?)?);
+        let (a, b, i, j) = if first < second { (first, second, i, j) } else { (second, first, j, i) };
+        let contrast = Contrast::of(fits, i, j, params.min_executions, self.clusters)?;
+        Some(Comparison {
+            workflow_type: word(self.workflow_type)?.to_owned(),
+            dimension: self.dimension.as_str(),
+            a: a.to_owned(),
+            b: b.to_owned(),
+            metric: measure.as_str(),
+            ratio: contrast.log_ratio.exp(),
+            interval: contrast.interval(params.level),
+            n_a: contrast.n_a,
+            n_b: contrast.n_b,
+        })
     }
 
     /// The executions of one step whose measure is known, sizes centred.
-    fn executions(
-        &self,
-        rows: impl Iterator<Item = (usize, usize)>,
-        measure: &[f64],
-        values: &Values,
-        others: &Values,
-    ) -> Vec<Execution> {
-        let samples = self.samples;
-        let (compared, other) = (self.dimension.codes(samples), self.dimension.other().codes(samples));
-        let execution = |(row, cluster): (usize, usize)| {
-            let measure = measure.get(row).copied().filter(|m| m.is_finite() && *m > 0.0)?;
-            Some(Execution {
-                value: values.number(*compared.get(row)?),
-                other: others.number(*other.get(row)?),
-                size: samples.input_bytes.get(row)?.ln_1p(),
-                log_measure: measure.ln(),
-                cluster,
-            })
+    fn executions(&self, rows: &[Row], measure: Measure) -> Vec<Execution> {
+        let execution = |row: &Row| Execution {
+            value: self.values.number(self.dimension.code(row)),
+            other: self.others.number(self.dimension.other().code(row)),
+            size: row.log_size,
+            log_measure: if measure == Measure::Cost { row.log_cost } else { row.log_duration },
+            cluster: row.cluster,
         };
-        let mut executions: Vec<Execution> = rows.filter_map(execution).collect();
-        let known = executions.iter().filter(|e| e.size.is_finite()).count();
-        if known as f64 >= KNOWN_SIZES * executions.len() as f64 {
+        let known = |execution: &Execution| execution.log_measure.is_finite();
+        let mut executions: Vec<Execution> = rows.iter().map(execution).filter(known).collect();
+        let sized = executions.iter().filter(|e| e.size.is_finite()).count();
+        if sized as f64 >= KNOWN_SIZES * executions.len() as f64 {
             executions.retain(|e| e.size.is_finite());
-            let mean = executions.iter().map(|e| e.size).sum::<f64>() / known.max(1) as f64;
+            let mean = executions.iter().map(|e| e.size).sum::<f64>() / sized.max(1) as f64;
             executions.iter_mut().for_each(|e| e.size -= mean);
         } else {
             executions.iter_mut().for_each(|e| e.size = 0.0);

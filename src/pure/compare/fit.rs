@@ -45,6 +45,11 @@ impl Shape {
             (if execution.other > 0 { self.values + execution.other } else { 0 }, told(execution.other)),
         ]
     }
+
+    /// What `coefficients`, one a column, give for an execution.
+    fn at(self, coefficients: &[f64], execution: &Execution) -> f64 {
+        self.row(execution).iter().map(|(column, x)| coefficients.get(*column).copied().unwrap_or(0.0) * x).sum()
+    }
 }
 
 /// A fitted step. Contrasts of the compared values are estimable wherever both have executions, since their columns
@@ -71,21 +76,24 @@ impl StepFit {
         for execution in &executions {
             *counts.get_mut(execution.value)? += 1;
         }
-        let mut held: Vec<f64> = executions.iter().map(|e| e.log_measure).collect();
-        let mut fit = Solution::of(&executions, &held, shape);
+        let design = Design::of(&executions, shape);
+        let freedom = executions.len().checked_sub(design.rank).filter(|freedom| *freedom > 0)?;
+        let mut coefficients = design.coefficients(&executions, executions.iter().map(|e| e.log_measure));
+        let mut residuals = Vec::new();
         for _ in 0..ROUNDS {
-            let fitted: Vec<f64> = executions.iter().map(|e| fit.at(e, shape)).collect();
-            let limit = CLIP_SIGMAS * robust_sigma(executions.iter().zip(&fitted).map(|(e, f)| e.log_measure - f));
-            for ((held, fitted), execution) in held.iter_mut().zip(&fitted).zip(&executions) {
-                *held = fitted + (execution.log_measure - fitted).clamp(-limit, limit);
+            let fitted: Vec<f64> = executions.iter().map(|e| shape.at(&coefficients, e)).collect();
+            residuals = executions.iter().zip(&fitted).map(|(e, fitted)| e.log_measure - fitted).collect::<Vec<_>>();
+            let limit = CLIP_SIGMAS * robust_sigma(&residuals);
+            residuals.iter_mut().for_each(|residual| *residual = residual.clamp(-limit, limit));
+            // The held values are fitted + residual: fitting them moves the coefficients by the fit of the residuals.
+            let moves = design.coefficients(&executions, residuals.iter().copied());
+            for (residual, execution) in residuals.iter_mut().zip(&executions) {
+                *residual -= shape.at(&moves, execution);
             }
-            fit = Solution::of(&executions, &held, shape);
+            coefficients.iter_mut().zip(&moves).for_each(|(coefficient, step)| *coefficient += step);
         }
-        let freedom = executions.len().checked_sub(fit.rank).filter(|freedom| *freedom > 0)?;
-        let residuals: Vec<f64> = executions.iter().zip(&held).map(|(e, held)| held - fit.at(e, shape)).collect();
         let variance = residuals.iter().map(|r| r * r).sum::<f64>() / freedom as f64;
-        let Solution { coefficients, inverse, .. } = fit;
-        Some(Self { shape, coefficients, inverse, variance, counts, executions, residuals })
+        Some(Self { shape, coefficients, inverse: design.inverse, variance, counts, executions, residuals })
     }
 
     /// Log ratio of value `b` over value `a`, and its variance if executions were independent.
@@ -100,9 +108,7 @@ impl StepFit {
     pub(super) fn influences(&self, a: usize, b: usize, mut add: impl FnMut(usize, f64)) {
         let direction = self.direction(a, b);
         for (execution, residual) in self.executions.iter().zip(&self.residuals) {
-            let row = self.shape.row(execution);
-            let leverage: f64 = row.iter().map(|(column, x)| direction.get(*column).copied().unwrap_or(0.0) * x).sum();
-            add(execution.cluster, leverage * residual);
+            add(execution.cluster, self.shape.at(&direction, execution) * residual);
         }
     }
 
@@ -122,49 +128,56 @@ impl StepFit {
     }
 }
 
-/// Least squares by sweeping the normal equations (Goodnight 1979); columns that tell nothing of their own stay at zero.
-struct Solution {
-    coefficients: Vec<f64>,
+/// The generalised inverse of the normal equations, by sweeping (Goodnight 1979); columns that tell nothing of their own
+/// stay at zero.
+struct Design {
+    shape: Shape,
     inverse: Vec<f64>,
     rank: usize,
 }
 
-impl Solution {
-    fn of(executions: &[Execution], targets: &[f64], shape: Shape) -> Self {
+impl Design {
+    fn of(executions: &[Execution], shape: Shape) -> Self {
         let columns = shape.columns();
-        let width = columns + 1;
-        let mut table = vec![0.0; width * width];
-        // Every column number is below `width` by the making of `Shape::row`, every index below `width²`.
-        for (execution, target) in executions.iter().zip(targets) {
+        let mut table = vec![0.0; columns * columns];
+        // Every column number is below `columns` by the making of `Shape::row`, every index below its square.
+        for execution in executions {
             let row = shape.row(execution);
             for &(i, x) in &row {
                 for &(j, y) in &row {
-                    table[i * width + j] += x * y;
+                    table[i * columns + j] += x * y;
                 }
-                table[i * width + columns] += x * target;
             }
         }
-        let sizes: Vec<f64> = (0..columns).map(|k| table[k * width + k]).collect();
+        let sizes: Vec<f64> = (0..columns).map(|k| table[k * columns + k]).collect();
         let told: Vec<bool> = (0..columns)
             .map(|k| {
-                let tells = sizes[k] > 0.0 && table[k * width + k] > ALIASED * sizes[k];
+                let tells = sizes[k] > 0.0 && table[k * columns + k] > ALIASED * sizes[k];
                 if tells {
-                    sweep(&mut table, width, k);
+                    sweep(&mut table, columns, k);
                 }
                 tells
             })
             .collect();
-        let entry = |i: usize, j: usize| if told[i] && told[j] { table[i * width + j] } else { 0.0 };
-        Self {
-            coefficients: (0..columns).map(|i| if told[i] { table[i * width + columns] } else { 0.0 }).collect(),
-            inverse: (0..columns * columns).map(|ij| entry(ij / columns, ij % columns)).collect(),
-            rank: told.iter().filter(|told| **told).count(),
+        for (ij, entry) in table.iter_mut().enumerate() {
+            if !(told[ij / columns] && told[ij % columns]) {
+                *entry = 0.0;
+            }
         }
+        Self { shape, inverse: table, rank: told.iter().filter(|told| **told).count() }
     }
 
-    fn at(&self, execution: &Execution, shape: Shape) -> f64 {
-        let coefficient = |column: usize| self.coefficients.get(column).copied().unwrap_or(0.0);
-        shape.row(execution).iter().map(|(column, x)| coefficient(*column) * x).sum()
+    /// Least squares.
+    fn coefficients(&self, executions: &[Execution], targets: impl Iterator<Item = f64>) -> Vec<f64> {
+        let columns = self.shape.columns();
+        let mut moments = vec![0.0; columns];
+        for (execution, target) in executions.iter().zip(targets) {
+            for (column, x) in self.shape.row(execution) {
+                moments[column] += x * target;
+            }
+        }
+        let product = |row: &[f64]| row.iter().zip(&moments).map(|(x, y)| x * y).sum();
+        self.inverse.chunks_exact(columns).map(product).collect()
     }
 }
 
@@ -185,8 +198,8 @@ fn sweep(table: &mut [f64], width: usize, k: usize) {
 }
 
 /// Scaled median absolute deviation from zero; infinite where more than half are zero: nothing stands out then.
-fn robust_sigma(residuals: impl Iterator<Item = f64>) -> f64 {
-    let mut sizes: Vec<f64> = residuals.map(f64::abs).collect();
+fn robust_sigma(residuals: &[f64]) -> f64 {
+    let mut sizes: Vec<f64> = residuals.iter().map(|r| r.abs()).collect();
     if sizes.is_empty() {
         return f64::INFINITY;
     }

@@ -1,8 +1,8 @@
 //! Exponential smoothing with additive errors: level, damped trend, season (Hyndman, Koehler, Ord and Snyder,
 //! "Forecasting with Exponential Smoothing", 2008, chapters 2, 5 and 6), made robust.
 //!
-//! Own code because augurs-ets 0.10 has no seasonal component (asking for one panics), takes 2 ms a fit with its
-//! MSTL where a backtest needs many, and brings nalgebra and an older rand.
+//! Own code because augurs-ets 0.10 has no seasonal component (asking for one panics), takes 2 ms a fit within its MSTL
+//! where a backtest needs many, covers 89 % at 95 % on daily series of 60 values, and brings nalgebra and an older rand.
 //!
 //! - Errors beyond three noise sigmas move the states as if they were three sigmas, and count linearly in the loss
 //!   (Gelper, Fried and Croux, J. Forecasting 29, 2010): a spike does not tilt what follows.

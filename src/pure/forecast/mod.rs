@@ -112,9 +112,14 @@ pub enum ForecastError {
         /// Where values can be.
         support: Support,
     },
-    /// A horizon of no buckets.
-    #[error("a forecast needs a horizon of at least 1 bucket")]
-    EmptyHorizon,
+    /// A horizon of no buckets, or of absurdly many.
+    #[error("a horizon lies between 1 and {max} buckets, found {found}")]
+    Horizon {
+        /// Buckets asked for.
+        found: usize,
+        /// Most buckets.
+        max: usize,
+    },
     /// Numbers so large or so far apart that the models overflow.
     #[error("the forecast is not finite; values reach from {min} to {max}")]
     NotFinite {
@@ -287,12 +292,22 @@ mod tests {
     }
 
     #[test]
+    fn seasons_that_can_not_be_are_left_out() {
+        let seasons = ForecastParams { season_lengths: vec![usize::MAX, 0, 1, 7, 7], ..params(3) };
+        let values = weekly(60, 7);
+        let found = forecast(&values, Support::NonNegative, &seasons).unwrap();
+        assert_eq!(found, forecast(&values, Support::NonNegative, &params(3)).unwrap());
+    }
+
+    #[test]
     fn what_can_not_be_forecast_says_why() {
         let error = |values: &[f64], support, horizon| forecast(values, support, &params(horizon)).unwrap_err();
         assert_eq!(error(&[], Support::Real, 5), ForecastError::NotEnoughValues { needed: 4, found: 0 });
         let few = [1.0, GAP, 2.0, 3.0];
         assert_eq!(error(&few, Support::Real, 5), ForecastError::NotEnoughValues { needed: 4, found: 3 });
-        assert_eq!(error(&[1.0; 9], Support::Real, 0), ForecastError::EmptyHorizon);
+        for horizon in [0, usize::MAX] {
+            assert!(matches!(error(&[1.0; 9], Support::Real, horizon), ForecastError::Horizon { .. }));
+        }
         let negative = [1.0, -2.0, 1.0, 1.0];
         let out = ForecastError::OutOfSupport { index: 1, value: -2.0, support: Support::NonNegative };
         assert_eq!(error(&negative, Support::NonNegative, 5), out);

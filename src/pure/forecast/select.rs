@@ -11,6 +11,8 @@ use crate::units::{Interval, Level};
 
 /// Known values without which nothing is forecast: one to hold out, three behind it.
 const MIN_VALUES: usize = 4;
+/// Buckets beyond which a horizon is a slip of the pen.
+const MAX_HORIZON: usize = 100_000;
 /// A regime of so many seasons, and not less than so many values, stands for itself.
 const ENOUGH_SEASONS: usize = 5;
 const ENOUGH_VALUES: usize = 30;
@@ -31,8 +33,10 @@ pub(super) fn forecast_regime(
 ) -> Result<Forecast, ForecastError> {
     check(values, regime_start, support, params)?;
     let scale = Scale::of(values, support);
-    let (history, level_doubt) = present_history(scale.forward(values), regime_start, &params.season_lengths);
-    let backtest = Backtest::plan(&history, &params.season_lengths, params.horizon);
+    // Longer ones could not be told anyway; a bound here keeps memory one for any length asked for.
+    let seasons: Vec<usize> = params.season_lengths.iter().copied().filter(|&m| m <= values.len() / 2).collect();
+    let (history, level_doubt) = present_history(scale.forward(values), regime_start, &seasons);
+    let backtest = Backtest::plan(&history, &seasons, params.horizon);
     let mut levels = params.levels.clone();
     levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
     levels.dedup();
@@ -57,8 +61,8 @@ pub(super) fn forecast_regime(
 }
 
 fn check(values: &[f64], regime_start: usize, support: Support, params: &ForecastParams) -> Result<(), ForecastError> {
-    if params.horizon == 0 {
-        return Err(ForecastError::EmptyHorizon);
+    if !(1..=MAX_HORIZON).contains(&params.horizon) {
+        return Err(ForecastError::Horizon { found: params.horizon, max: MAX_HORIZON });
     }
     let outside = |v: &f64| v.is_finite() && !support.contains(*v);
     if let Some((index, &value)) = values.iter().enumerate().find(|(_, v)| outside(v)) {
@@ -81,7 +85,7 @@ fn n_known(values: &[f64]) -> usize {
 fn present_history(mut scaled: Vec<f64>, regime_start: usize, season_lengths: &[usize]) -> (Vec<f64>, f64) {
     let longest = season_lengths.iter().copied().max().unwrap_or(1).max(1);
     let present = n_known(scaled.get(regime_start..).unwrap_or_default());
-    let level_doubt = if regime_start == 0 || present >= ENOUGH_VALUES.max(ENOUGH_SEASONS.saturating_mul(longest)) {
+    let level_doubt = if regime_start == 0 || present >= ENOUGH_VALUES.max(ENOUGH_SEASONS * longest) {
         scaled.drain(..regime_start.min(scaled.len()));
         1.0
     } else {
