@@ -139,7 +139,7 @@ fn simulate(workflow: &'static WorkflowSpec, day: u32, serial: u64, mut draws: D
         day,
         provider,
         time_factor: provider_factor * arm_factor(variant),
-        size: (1.0 + 0.35 * draws.normal()).clamp(0.3, 2.5),
+        size: (1.0 + workflow.size_spread * draws.normal()).clamp(0.3, 2.5),
     };
     let queue_ms = round(1_500.0 * draws.factor(0.6), 1.0);
     let (steps, anomalies, has_failed) = run_steps(&circumstances, started_us, &mut draws);

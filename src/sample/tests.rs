@@ -60,6 +60,13 @@ fn what_is_planted_is_there() {
     assert!((ratio_around(&sample, merge, "memory_mb") - merge.factor).abs() < 0.05);
     let provider = |name: &str| median(&sample, "duration_ms", step("plan").and(col("provider").eq(lit(name))));
     assert!((provider("south") / provider("north") - sample.truth.slow_provider.time_ratio).abs() < 0.05);
+    let arm = |name: &str| {
+        let runs = sample.runs.clone().lazy().filter(col("variant").eq(lit(name)));
+        let time = (col("ended_at") - col("started_at")).dt().total_microseconds(false).cast(DataType::Float64);
+        runs.select([time.mean().alias("us")]).collect().unwrap().column("us").unwrap().f64().unwrap().get(0).unwrap()
+    };
+    let effect = arm("treatment") / arm("control") - 1.0;
+    assert!((effect - sample.truth.experiment.time_effect).abs() < 0.03, "{effect}");
     assert!((20..60).contains(&sample.truth.anomalies.len()), "{}", sample.truth.anomalies.len());
     let request = &sample.truth.over_requested;
     let used = median(&sample, "memory_mb", col("step_id").str().starts_with(lit(format!("{}/", request.step))));

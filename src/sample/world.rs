@@ -30,6 +30,8 @@ pub(super) struct WorkflowSpec {
     pub(super) weekday_runs: u32,
     pub(super) weekend_runs: u32,
     pub(super) input_bytes: f64,
+    /// How much inputs differ from run to run, relative to the typical one.
+    pub(super) size_spread: f64,
     pub(super) steps: &'static [StepSpec],
 }
 
@@ -88,6 +90,7 @@ const CI: WorkflowSpec = WorkflowSpec {
     weekday_runs: 16,
     weekend_runs: 5,
     input_bytes: 60e6,
+    size_spread: 0.25,
     steps: &[
         StepSpec {
             name: "checkout",
@@ -174,6 +177,7 @@ const GENOMICS: WorkflowSpec = WorkflowSpec {
     weekday_runs: 7,
     weekend_runs: 3,
     input_bytes: 4e9,
+    size_spread: 0.35,
     steps: &[
         StepSpec {
             name: "FETCH",
@@ -242,6 +246,8 @@ const AGENT: WorkflowSpec = WorkflowSpec {
     weekday_runs: 20,
     weekend_runs: 8,
     input_bytes: 9e3,
+    // Small, so that a few hundred runs show what the experiment does.
+    size_spread: 0.15,
     steps: &[
         StepSpec {
             name: "retrieve",
