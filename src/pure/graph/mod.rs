@@ -68,3 +68,5 @@ impl Node {
 pub(crate) mod examples;
 #[cfg(test)]
 mod real_runs;
+#[cfg(test)]
+mod replay_tests;

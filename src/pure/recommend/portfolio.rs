@@ -14,7 +14,7 @@ pub(super) fn arrange(mut proposals: Vec<Proposal>, graphs: &[&RunGraph], params
     proposals.sort_by(before);
     let Ok(ensemble) = Ensemble::new(graphs, params.replay) else { return numbered(proposals, &[]) };
     let mut scratch = Scratch::default();
-    let mut joint_ms = |changes: &[Change]| ensemble.saving(changes, &mut scratch).map_or(0.0, |saving| saving.ms());
+    let mut joint_ms = |changes: &[Change]| ensemble.mean_saving_ms(changes, &mut scratch).unwrap_or(0.0);
     let (mut open, rest) = split(proposals);
     let (mut chosen, mut changes, mut savings) = (Vec::new(), Vec::new(), Vec::new());
     let mut reached_ms = 0.0;
