@@ -4,15 +4,13 @@ mod ingest;
 mod init;
 mod ledger;
 mod migrate;
-mod recommend;
+mod output;
 mod replay;
-mod report;
 mod run;
 mod schedule;
-mod table;
 
 use crate::error::Result;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -41,26 +39,12 @@ enum Command {
     Run(run::RunArgs),
     /// Run the jobs of one or more configs when they are due, until stopped.
     Schedule(schedule::ScheduleArgs),
-    /// Write the weekly report from published tables: one self-contained HTML file.
-    Report(report::ReportArgs),
-    /// Show published recommendations.
-    Recommend(recommend::RecommendArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
     /// Bring the Postgres schema up or down.
     Migrate(migrate::MigrateArgs),
     /// Show or verify the history of commits.
     Ledger(ledger::LedgerArgs),
-}
-
-/// How a command prints its data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
-    /// Aligned columns for people.
-    #[default]
-    Table,
-    /// One JSON document for programs.
-    Json,
 }
 
 impl Cli {
@@ -93,9 +77,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Init(args) => init::init(&args).await,
         Command::Ingest(args) => ingest::ingest(&args).await,
         Command::Run(args) => run::run(&args).await,
-        Command::Schedule(args) => schedule::schedule(&args).await,
-        Command::Report(args) => report::report(&args).await,
-        Command::Recommend(args) => recommend::recommend(&args).await,
+        Command::Schedule(args) => schedule::schedule(&args, run::scheduled, run::last_as_of).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Migrate(args) => migrate::migrate(&args).await,
         Command::Ledger(args) => ledger::ledger(&args).await,

@@ -1,13 +1,15 @@
 //! `paceline run`: the main job, once or over a range of days.
 
-use super::Format;
+use super::output::{Format, print as print_out};
 use crate::clock::Clock;
 use crate::config::{self, AsOf, Config};
 use crate::error::{Error, Result};
 use crate::io::Store;
 use crate::jobs::run::{Outcome, Request, backfill, run as run_job};
 use crate::jobs::{Stage, Stages};
-use chrono::NaiveDate;
+use crate::publish::ledger::State;
+use chrono::{DateTime, NaiveDate, Utc};
+use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,7 +58,7 @@ pub(super) async fn run(args: &RunArgs) -> Result<u8> {
         None => vec![run_job(&config, &request).await?],
     };
     for outcome in &outcomes {
-        print(outcome, &config, args.format);
+        print_out(&shown(outcome, &config, args.format))?;
     }
     Ok(outcomes.iter().map(Outcome::exit_code).max().unwrap_or(0))
 }
@@ -82,28 +84,45 @@ fn config_of(args: &RunArgs) -> Result<Config> {
     Ok(config)
 }
 
-#[expect(clippy::print_stdout, reason = "the outcome is this command's output")]
-fn print(outcome: &Outcome, config: &Config, format: Format) {
+fn shown(outcome: &Outcome, config: &Config, format: Format) -> String {
     let Outcome { as_of, run_id, entry, already, rows, rejects, skips, days, published, over_limit: _ } = outcome;
     match format {
-        Format::Json => println!(
-            "{}",
-            serde_json::json!({
-                "as_of": as_of, "run_id": run_id, "entry": entry, "already_committed": already, "runs": rows.0,
-                "steps": rows.1, "rejects": rejects, "skips": skips, "days": days.0, "days_read": days.1,
-                "published": published, "results": config.results,
-            })
-        ),
-        Format::Table if *already => println!("as of {as_of}: committed before as entry {entry}; nothing to do"),
+        Format::Json => serde_json::json!({
+            "as_of": as_of, "run_id": run_id, "entry": entry, "already_committed": already, "runs": rows.0,
+            "steps": rows.1, "rejects": rejects, "skips": skips, "days": days.0, "days_read": days.1,
+            "published": published, "results": config.results,
+        })
+        .to_string(),
+        Format::Table if *already => format!("as of {as_of}: committed before as entry {entry}; nothing to do"),
         Format::Table => {
             let (runs, steps) = rows;
-            println!("as of {as_of}: entry {entry}, run {run_id}");
-            println!("  read       {runs} runs and {steps} step rows of {} days ({} read anew)", days.0, days.1);
-            println!("  refused    {rejects} rows; {skips} analyses skipped (tables rejects and skips say why)");
-            for (table, rows) in published {
-                println!("  published  {rows:>9} rows of {table}");
-            }
-            println!("  results in {}", config.results);
+            let mut lines = vec![
+                format!("as of {as_of}: entry {entry}, run {run_id}"),
+                format!("  read       {runs} runs and {steps} step rows of {} days ({} read anew)", days.0, days.1),
+                format!("  refused    {rejects} rows; {skips} analyses skipped (tables rejects and skips say why)"),
+            ];
+            lines.extend(published.iter().map(|(table, rows)| format!("  published  {rows:>9} rows of {table}")));
+            lines.push(format!("  results in {}", config.results));
+            lines.join("\n")
         }
     }
+}
+
+/// The job of the cron daemon: one run as of its slot.
+pub(super) fn scheduled(config: Arc<Config>, slot: DateTime<Utc>) -> BoxFuture<'static, Result<u8>> {
+    Box::pin(async move {
+        let as_of = Some(AsOf::At(slot));
+        let request = Request { as_of, stages: Stages::default(), backfill: false, clock: Clock::System };
+        let outcome = run_job(&config, &request).await?;
+        tracing::info!(job = config.job, as_of = %outcome.as_of, entry = outcome.entry, "scheduled run finished");
+        Ok(outcome.exit_code())
+    })
+}
+
+/// The cutoff of the job's newest committed run.
+pub(super) fn last_as_of(config: Arc<Config>) -> BoxFuture<'static, Result<Option<DateTime<Utc>>>> {
+    Box::pin(async move {
+        let ledger = State::load(&Store::open(&config.results)?).await?;
+        Ok(ledger.previous_as_of(&config.job, DateTime::<Utc>::MAX_UTC))
+    })
 }

@@ -2,6 +2,7 @@
 
 use super::document::{Node, Value};
 use super::section::Section;
+use crate::rollup::Period;
 use paceline_pure::series::Metric;
 use serde::Serialize;
 use std::time::Duration;
@@ -20,53 +21,9 @@ pub struct Analytics {
     /// What is measured, in published order.
     pub metrics: Vec<Metric>,
     /// Lengths of the buckets that are published, shortest first.
-    pub aggregation_levels: Vec<AggregationLevel>,
+    pub aggregation_levels: Vec<Period>,
     /// The latest days that get buckets shorter than a day.
     pub subdaily_retention_days: u32,
-}
-
-/// Length of a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub enum AggregationLevel {
-    /// 5 minutes.
-    #[serde(rename = "5m")]
-    FiveMinutes,
-    /// 15 minutes.
-    #[serde(rename = "15m")]
-    QuarterHour,
-    /// 1 hour.
-    #[serde(rename = "1h")]
-    Hour,
-    /// 1 day.
-    #[serde(rename = "1d")]
-    Day,
-}
-
-impl AggregationLevel {
-    /// All of them, shortest first.
-    pub const ALL: [Self; 4] = [Self::FiveMinutes, Self::QuarterHour, Self::Hour, Self::Day];
-
-    /// The name used in configuration and in published tables.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FiveMinutes => "5m",
-            Self::QuarterHour => "15m",
-            Self::Hour => "1h",
-            Self::Day => "1d",
-        }
-    }
-
-    /// Length in minutes.
-    #[must_use]
-    pub fn minutes(self) -> u32 {
-        match self {
-            Self::FiveMinutes => 5,
-            Self::QuarterHour => 15,
-            Self::Hour => 60,
-            Self::Day => 24 * 60,
-        }
-    }
 }
 
 impl Analytics {
@@ -78,9 +35,9 @@ impl Analytics {
                 super::section::nearest_or(name, Metric::ALL.map(Metric::as_str), "write one of these")
             })
         });
-        let levels = section.items("aggregation_levels", &AggregationLevel::ALL, "5m, 15m, 1h or 1d", |node| {
+        let levels = section.items("aggregation_levels", &Period::ALL, "5m, 15m, 1h or 1d", |node| {
             let name = word(node)?;
-            let found = AggregationLevel::ALL.into_iter().find(|level| level.as_str() == name);
+            let found = Period::ALL.into_iter().find(|level| level.label() == name);
             found.ok_or_else(|| "write one of these".to_owned())
         });
         let analytics = Self {

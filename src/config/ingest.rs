@@ -35,6 +35,19 @@ pub enum Dialect {
     Parquet,
 }
 
+impl Dialect {
+    /// The name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nextflow => "nextflow",
+            Self::Wfformat => "wfformat",
+            Self::Csv => "csv",
+            Self::Parquet => "parquet",
+        }
+    }
+}
+
 /// Dialects of the schema that no adapter reads yet.
 const UNBUILT_DIALECTS: [&str; 6] = ["airflow", "github-actions", "otlp", "jaeger", "dify", "langfuse"];
 
@@ -45,6 +58,17 @@ pub enum SourceTable {
     Runs,
     /// One row an attempt of a step.
     Steps,
+}
+
+impl SourceTable {
+    /// The name in the configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Steps => "steps",
+        }
+    }
 }
 
 /// Where the values of one canonical column come from.

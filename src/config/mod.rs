@@ -21,7 +21,7 @@ mod section;
 mod size;
 mod unbuilt;
 
-pub use analytics::{AggregationLevel, Analytics, Degradation};
+pub use analytics::{Analytics, Degradation};
 pub use cron::{Cron, CronError};
 pub use experiments::{Desired, Experiment, Method, Primary, VariantColumn};
 pub use ingest::{ColumnMap, ColumnSource, Dialect, IngestSource, SourceTable};

@@ -1,13 +1,16 @@
 //! Strange executions among those that ended since the last run.
 
-use super::days::{self, on_cpu};
+use super::days::{self, DayFiles, on_cpu};
 use super::engines::Findings;
 use super::window::Window;
 use crate::error::Result;
 use crate::io::Store;
 use crate::publish::rows::{self, Execution};
+use crate::pure::detect::Skip;
+use crate::pure::detect::anomalies::Detectors;
+use crate::pure::samples::Samples;
 use crate::pure::units::Level;
-use crate::rollup::step_samples_ended;
+use crate::rollup::{Origins, step_samples_ended};
 use crate::tables::published::AnomalyRow;
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -28,44 +31,50 @@ pub(crate) async fn score_new(
     as_of: DateTime<Utc>,
     level: Level,
 ) -> Result<Vec<AnomalyRow>> {
-    let after_us = previous.map_or(i64::MIN, |instant| instant.timestamp_micros());
-    let as_of_us = as_of.timestamp_micros();
     let detectors = Arc::new(std::mem::take(&mut findings.detectors));
-    let detectors = &detectors;
-    let days = window.days.iter().filter(|(date, _)| latest_us.get(date).is_some_and(|&latest| latest > after_us));
-    let scored: Vec<_> = stream::iter(days)
-        .map(|(_, files)| async move {
-            let read = days::read(lake, files, as_of_us).await?;
-            let detectors = Arc::clone(detectors);
-            on_cpu(move || {
-                let (samples, origins) = step_samples_ended(&read.day, after_us, as_of_us);
-                let word = |code: u32| samples.vocabulary.word(code);
-                let row = |anomaly: &crate::pure::learn::Anomaly| {
-                    let i = anomaly.row;
-                    let execution = Execution {
-                        run_id: origins.run_id.get(i).map_or("", String::as_str),
-                        step_id: origins.step_id.get(i).map(String::as_str),
-                        attempt: samples.attempt.get(i).map(|&attempt| i64::from(attempt)),
-                        workflow_id: samples.workflow_id.get(i).and_then(|&code| word(code)).unwrap_or_default(),
-                        workflow_type: samples.workflow_type.get(i).and_then(|&code| word(code)).unwrap_or_default(),
-                        step: samples.step.get(i).and_then(|&code| word(code)),
-                        started_us: samples.started_us.get(i).copied(),
-                        ended_us: samples.ended_us.get(i).copied(),
-                    };
-                    rows::anomaly(anomaly, &execution)
-                };
-                let found = detectors.score(&samples, level);
-                (found.iter().map(row).collect::<Vec<AnomalyRow>>(), detectors.unscored(&samples))
-            })
-            .await
-        })
-        .buffered(DAYS_AT_ONCE)
-        .try_collect()
-        .await?;
+    let range_us = (previous.map_or(i64::MIN, |instant| instant.timestamp_micros()), as_of.timestamp_micros());
+    let mut tasks = Vec::new();
+    for (date, files) in &window.days {
+        if latest_us.get(date).is_some_and(|&latest| latest > range_us.0) {
+            tasks.push(score_day(lake, files, Arc::clone(&detectors), range_us, level));
+        }
+    }
+    let scored: Vec<(Vec<AnomalyRow>, Vec<Skip>)> = stream::iter(tasks).buffered(DAYS_AT_ONCE).try_collect().await?;
     let mut anomalies = Vec::new();
     for (rows, skips) in scored {
         anomalies.extend(rows);
         findings.skips.extend(skips);
     }
     Ok(anomalies)
+}
+
+async fn score_day(
+    lake: &Store,
+    files: &DayFiles,
+    detectors: Arc<Detectors>,
+    (after_us, until_us): (i64, i64),
+    level: Level,
+) -> Result<(Vec<AnomalyRow>, Vec<Skip>)> {
+    let read = days::read(lake, files, until_us).await?;
+    on_cpu(move || {
+        let (samples, origins) = step_samples_ended(&read.day, after_us, until_us);
+        let anomalies = detectors.score(&samples, level);
+        let rows = anomalies.iter().map(|anomaly| rows::anomaly(anomaly, &execution(&samples, &origins, anomaly.row)));
+        (rows.collect(), detectors.unscored(&samples))
+    })
+    .await
+}
+
+fn execution<'a>(samples: &'a Samples, origins: &'a Origins, row: usize) -> Execution<'a> {
+    let word = |codes: &[u32]| codes.get(row).and_then(|&code| samples.vocabulary.word(code));
+    Execution {
+        run_id: origins.run_id.get(row).map_or("", String::as_str),
+        step_id: origins.step_id.get(row).map(String::as_str),
+        attempt: samples.attempt.get(row).map(|&attempt| i64::from(attempt)),
+        workflow_id: word(&samples.workflow_id).unwrap_or_default(),
+        workflow_type: word(&samples.workflow_type).unwrap_or_default(),
+        step: word(&samples.step),
+        started_us: samples.started_us.get(row).copied(),
+        ended_us: samples.ended_us.get(row).copied(),
+    }
 }

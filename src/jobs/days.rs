@@ -1,14 +1,14 @@
 //! The days of the window: which must be read, and what is kept of each.
 
 use crate::error::{Error, Result};
+use crate::ingest::raw;
 use crate::ingest::conform::{Conformed, Origin, conform_runs, conform_steps};
 use crate::io::{FetchError, Object, Store};
 use crate::rollup::{self, Day, InputFile, NO_INSTANT};
 use crate::tables::{CanonicalTable, Reject, Runs, Steps, runs, steps};
 use chrono::{DateTime, NaiveDate, Utc};
-use polars::prelude::*;
+use polars::prelude::{DataFrame, PolarsResult};
 use std::collections::BTreeMap;
-use std::io::Cursor;
 
 /// The columns of `runs` that the job looks at.
 const RUN_COLUMNS: [&str; 15] = [
@@ -143,7 +143,10 @@ async fn fetch(lake: &Store, objects: &[Object], columns: &'static [&'static str
     let mut fetched = Fetched::default();
     for object in objects {
         let (digest, frame) = match lake.fetch_columns(object, columns).await {
-            Ok(read) => (read.digest, on_cpu(move || decode(read.bytes, columns)).await?.map_err(|e| e.to_string())),
+            Ok(read) => {
+                let frame = on_cpu(move || raw::parquet(&read.bytes, Some(columns))).await?;
+                (read.digest, frame.map_err(|unreadable| unreadable.to_string()))
+            }
             Err(FetchError::NotParquet(reason)) => ("unreadable".to_owned(), Err(reason)),
             Err(FetchError::Store(error)) => return Err(error),
         };
@@ -185,13 +188,6 @@ fn conform<T: CanonicalTable>(
     let conformed = check(&all, origin)?;
     rejects.extend(conformed.rejects);
     Ok(conformed.table)
-}
-
-fn decode(bytes: bytes::Bytes, columns: &[&str]) -> PolarsResult<DataFrame> {
-    let mut reader = ParquetReader::new(Cursor::new(bytes));
-    let schema = reader.schema()?;
-    let present = columns.iter().filter(|name| schema.contains(name)).map(|name| (*name).to_owned()).collect();
-    reader.with_columns(Some(present)).read_parallel(ParallelStrategy::None).finish()
 }
 
 /// Runs blocking work without holding up the reactor.

@@ -15,7 +15,7 @@ use crate::io::Store;
 use crate::publish::ledger::{Slot, State};
 use crate::publish::postgres::Database;
 use crate::publish::{self, Batch};
-use crate::rollup::{History, Period};
+use crate::rollup::History;
 use chrono::{DateTime, Days, NaiveDate, SubsecRound, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use crate::pure::detect::bottlenecks::BottleneckParams;
 use crate::pure::detect::trends::TrendParams;
 use crate::pure::forecast::ForecastParams;
 use crate::pure::graph::EnsembleParams;
-use crate::pure::learn::{Features, TrainParams};
+use crate::pure::learn::dataset::Features;
+use crate::pure::learn::train::TrainParams;
 use crate::pure::recommend;
 use crate::pure::units::Level;
 

@@ -111,16 +111,12 @@ pub(crate) async fn reduce(
 ) -> Result<Reduced> {
     let spill = Arc::new(SpillFolder::new()?);
     let progress = Progress::of("reading days", window.days.len());
-    let (progress, spill) = (&progress, &spill);
-    let reduced: Vec<(NaiveDate, i64, Option<Vec<Spill>>)> = stream::iter(&window.days)
-        .map(|(&date, files)| async move {
-            let day = reduce_day(lake, results, window, reduction, date, files, spill).await?;
-            progress.step();
-            Ok::<_, Error>(day)
-        })
-        .buffered(DAYS_AT_ONCE)
-        .try_collect()
-        .await?;
+    let mut tasks = Vec::with_capacity(window.days.len());
+    for (&date, files) in &window.days {
+        tasks.push(reduce_day(lake, results, window, reduction, date, files, &spill));
+    }
+    let reduced: Vec<(NaiveDate, i64, Option<Vec<Spill>>)> =
+        stream::iter(tasks).buffered(DAYS_AT_ONCE).inspect_ok(|_| progress.step()).try_collect().await?;
     let days_read = reduced.iter().filter(|(_, _, rollups)| rollups.is_some()).count();
     Ok(Reduced {
         latest_us: reduced.iter().map(|&(date, latest_us, _)| (date, latest_us)).collect(),

@@ -139,8 +139,8 @@ pub async fn commit(store: &Store, database: Option<&Database>, batch: Batch) ->
         database.check(&state).await?;
     }
     let Batch { slot, backfill, models, outputs, written } = batch;
-    let writes = futures::stream::iter(outputs.iter().map(|output| write(store, output)));
-    let mut files: Vec<FileRef> = writes.buffered(ledger::CONCURRENCY).try_collect().await?;
+    let writes: Vec<_> = outputs.iter().map(|output| write(store, output)).collect();
+    let mut files: Vec<FileRef> = futures::stream::iter(writes).buffered(ledger::CONCURRENCY).try_collect().await?;
     files.extend(written);
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let run = Run { run_id: slot.run_id(), slot, version: env!("CARGO_PKG_VERSION").to_owned(), models, files };
