@@ -271,7 +271,6 @@ fn student_factor(n: usize, level: Level) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

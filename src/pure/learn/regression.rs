@@ -3,7 +3,7 @@
 //! `log outcome ~ step + slope of the step · log size + provider + platform + retry + hour of the week + level now`
 
 use super::conformal::Bounds;
-use super::dataset::{Dataset, HOURS_OF_WEEK, N_SIZES};
+use super::dataset::{Dataset, Event, HOURS_OF_WEEK, N_SIZES, events};
 use super::level::RunningLevel;
 use super::line::{Line, MIN_SCALE, StepRows, centred, dot};
 use super::pooling::{Pooled, SlopePrior, StepSummary};
@@ -335,38 +335,6 @@ pub(crate) struct Calibration {
     pub(crate) level: Level,
     /// Bounds where there are too few executions.
     pub(crate) fallback: Bounds,
-}
-
-/// Something that happens while a history is replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The execution starts: now it must be predicted.
-    Started(usize),
-    /// The execution has ended: its outcome is known.
-    Ended(usize),
-}
-
-/// Starts in order, each after all ends that lie strictly before it; last the ends that no start follows.
-pub(crate) fn events(data: &Dataset) -> impl Iterator<Item = Event> {
-    let by_end = data.by_end();
-    let (mut started, mut ended) = (0, 0);
-    std::iter::from_fn(move || {
-        let next_end = by_end.get(ended).map(|&row| row as usize);
-        let end_us = next_end.and_then(|row| data.ended_us.get(row));
-        let end_first = match (data.started_us.get(started), end_us) {
-            (Some(start_us), Some(end_us)) => end_us < start_us,
-            (None, Some(_)) => true,
-            (Some(_), None) => false,
-            (None, None) => return None,
-        };
-        if end_first {
-            ended += 1;
-            next_end.map(Event::Ended)
-        } else {
-            started += 1;
-            Some(Event::Started(started - 1))
-        }
-    })
 }
 
 /// The model of one workflow type, by names, as of the end of its history.
