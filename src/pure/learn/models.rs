@@ -29,8 +29,6 @@ pub struct Models {
 pub(crate) struct TargetModel {
     pub(crate) groups: BTreeMap<String, GroupModel>,
     pub(crate) pooled: Pooled,
-    /// Bounds for workflow types without a model.
-    pub(crate) bounds: Bounds,
 }
 
 /// Facts about an execution to predict; what is unknown is none or NaN.
@@ -78,7 +76,7 @@ impl Models {
         let seen = group.and_then(|group| Some((group, group.steps.get(query.step)?)));
         let (n_seen, (log, lower, upper)) = match seen {
             Some((group, step)) => (step.n, group.expect(step, &known)),
-            None => (0, model.expect_unseen(group, query, &known)),
+            None => (0, model.expect_unseen(group, query, &known, self.level)),
         };
         let interval = Interval { lower: lower.exp(), upper: upper.exp(), level: self.level };
         Some(Predicted { point: log.exp(), interval, n_seen })
@@ -110,16 +108,18 @@ impl Models {
 }
 
 impl TargetModel {
-    fn expect_unseen(&self, group: Option<&GroupModel>, query: &Query<'_>, known: &Known<'_>) -> (f64, f64, f64) {
+    /// Conformal bounds describe steps that were seen. How far a new one lies off is a matter of the spread between
+    /// steps, which is taken to be normal, with Student's correction for how few steps show it.
+    fn expect_unseen(
+        &self,
+        group: Option<&GroupModel>,
+        query: &Query<'_>,
+        known: &Known<'_>,
+        level: Level,
+    ) -> (f64, f64, f64) {
         let slopes = ([self.pooled.size_slope(), 0.0], [0.0; 2]);
         let step = StepModel::unseen(query.workflow_type, query.step_type, &slopes, self.pooled.scale, &self.pooled);
-        match group {
-            Some(group) => group.expect(&step, known),
-            None => {
-                let expected = step.expect(0.0, known.size);
-                let Bounds { lower, upper } = self.bounds;
-                (expected.log, expected.log + lower * expected.scale, expected.log + upper * expected.scale)
-            }
-        }
+        let expected = step.expect(group.map_or(0.0, |group| group.shared(known)), known.size);
+        Bounds::normal(level).around(expected)
     }
 }

@@ -187,6 +187,14 @@ pub(crate) struct Expected {
     pub(crate) scale: f64,
 }
 
+impl Bounds {
+    /// (log, lower, upper) of an expectation.
+    pub(crate) fn around(self, expected: Expected) -> (f64, f64, f64) {
+        let Expected { log, scale } = expected;
+        (log, log + self.lower * scale, log + self.upper * scale)
+    }
+}
+
 impl StepModel {
     /// A step without training rows, from its type and its group; its running level soon learns better.
     pub(crate) fn unseen(
@@ -364,11 +372,11 @@ impl GroupModel {
     /// Expected log outcome with its bounds: (log, lower, upper).
     pub(crate) fn expect(&self, step: &StepModel, known: &Known<'_>) -> (f64, f64, f64) {
         let expected = step.expect(self.shared(known), known.size);
-        let Bounds { lower, upper } = step.bounds.unwrap_or(self.bounds);
-        (expected.log, expected.log + lower * expected.scale, expected.log + upper * expected.scale)
+        step.bounds.unwrap_or(self.bounds).around(expected)
     }
 
-    fn shared(&self, known: &Known<'_>) -> f64 {
+    /// What provider, platform, retry and hour add.
+    pub(crate) fn shared(&self, known: &Known<'_>) -> f64 {
         let effect = |table: &BTreeMap<String, f64>, name: Option<&str>| {
             name.and_then(|name| table.get(name)).copied().unwrap_or_default()
         };

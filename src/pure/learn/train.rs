@@ -163,7 +163,7 @@ fn share(n: usize, share: f64) -> usize {
 
 fn train_target(samples: &Samples, params: &TrainParams, target: Target, groups: &[Group<'_>], models: &mut Models) {
     let level = params.level.get();
-    let (backtested, _, _) = fit_all(samples, params, groups, BACKTEST_SPLIT);
+    let (backtested, _) = fit_all(samples, params, groups, BACKTEST_SPLIT);
     let global_log = global_median(groups, &backtested);
     let contests: Vec<Contest> = groups
         .par_iter()
@@ -183,11 +183,11 @@ fn train_target(samples: &Samples, params: &TrainParams, target: Target, groups:
     for (group, contest) in groups.iter().zip(&contests) {
         models.scores.extend(contest.scores(target.as_str(), group.name, level));
     }
-    let (trained, pooled, bounds) = fit_all(samples, params, groups, FINAL_SPLIT);
+    let (trained, pooled) = fit_all(samples, params, groups, FINAL_SPLIT);
     let named = groups.iter().zip(trained).map(|(group, trained)| {
         (group.name.to_owned(), trained.fitted.into_named(&group.data, trained.bounds, &samples.vocabulary))
     });
-    let model = TargetModel { groups: named.collect(), pooled, bounds };
+    let model = TargetModel { groups: named.collect(), pooled };
     for (group, contest) in groups.iter().zip(&contests) {
         models.cards.extend(card(target, group.name, &model, contest, params));
     }
@@ -217,14 +217,8 @@ fn card(
     })
 }
 
-/// Fits all groups, then the regression over their steps, then levels and bounds. Returns also the bounds of all groups
-/// together.
-fn fit_all(
-    samples: &Samples,
-    params: &TrainParams,
-    groups: &[Group<'_>],
-    split: (f64, f64),
-) -> (Vec<Trained>, Pooled, Bounds) {
+/// Fits all groups, then the regression over their steps, then levels and bounds.
+fn fit_all(samples: &Samples, params: &TrainParams, groups: &[Group<'_>], split: (f64, f64)) -> (Vec<Trained>, Pooled) {
     let fits: Vec<GroupFit> = groups
         .par_iter()
         .map(|group| {
@@ -255,16 +249,7 @@ fn fit_all(
             Trained { fitted, walked, bounds, parts }
         })
         .collect();
-    let bounds = widest(&trained, normal);
-    (trained, pooled, bounds)
-}
-
-/// For a workflow type never seen, the widest bounds of any.
-fn widest(trained: &[Trained], normal: Bounds) -> Bounds {
-    trained.iter().fold(normal, |widest, trained| Bounds {
-        lower: widest.lower.min(trained.bounds.lower),
-        upper: widest.upper.max(trained.bounds.upper),
-    })
+    (trained, pooled)
 }
 
 /// Median log outcome of all that the backtest has learned from.
