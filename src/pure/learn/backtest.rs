@@ -2,8 +2,8 @@
 //! three rivals that anybody can compute.
 
 use super::ModelScore;
-use super::dataset::Dataset;
-use super::regression::{Event, Expected, events};
+use super::dataset::{Dataset, Event, events};
+use super::regression::Expected;
 use crate::samples::UNKNOWN;
 use crate::stats::robust::median;
 use std::cmp::Reverse;

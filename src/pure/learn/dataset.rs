@@ -176,11 +176,9 @@ impl Dataset {
         for &number in rows {
             let row = number as usize;
             let known_step = samples.step.get(row).is_some_and(|&step| step != UNKNOWN);
-            if known_step && !is_cached(samples, row) {
-                if let Some(y) = outcome(row) {
-                    out.push(samples, row, y, features);
-                    out.rows.push(number);
-                }
+            if let (true, false, Some(y)) = (known_step, is_cached(samples, row), outcome(row)) {
+                out.push(samples, row, y, features);
+                out.rows.push(number);
             }
         }
         out
@@ -213,6 +211,38 @@ impl Dataset {
         order.sort_by_key(|&row| self.ended_us.get(row as usize).copied());
         order
     }
+}
+
+/// Something that happens while a history is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The execution starts: now it must be predicted.
+    Started(usize),
+    /// The execution has ended: its outcome is known.
+    Ended(usize),
+}
+
+/// Starts in order, each after all ends that lie strictly before it; last the ends that no start follows.
+pub(crate) fn events(data: &Dataset) -> impl Iterator<Item = Event> {
+    let by_end = data.by_end();
+    let (mut started, mut ended) = (0, 0);
+    std::iter::from_fn(move || {
+        let next_end = by_end.get(ended).map(|&row| row as usize);
+        let end_us = next_end.and_then(|row| data.ended_us.get(row));
+        let end_first = match (data.started_us.get(started), end_us) {
+            (Some(start_us), Some(end_us)) => end_us < start_us,
+            (None, Some(_)) => true,
+            (Some(_), None) => false,
+            (None, None) => return None,
+        };
+        if end_first {
+            ended += 1;
+            next_end.map(Event::Ended)
+        } else {
+            started += 1;
+            Some(Event::Started(started - 1))
+        }
+    })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "seven digits of a logarithm are plenty, and halve the memory")]
@@ -260,6 +290,20 @@ mod tests {
         assert_eq!(hour_of_week(monday_us + 25 * HOUR_US), 25);
         assert_eq!(hour_of_week(0), 72);
         assert!(usize::from(hour_of_week(i64::MIN)) < HOURS_OF_WEEK);
+    }
+
+    #[test]
+    fn an_outcome_is_known_only_after_its_end() {
+        let columns = |started_us: &[i64], ended_us: &[i64]| Dataset {
+            started_us: started_us.to_vec(),
+            ended_us: ended_us.to_vec(),
+            log_y: vec![0.0; started_us.len()],
+            ..Dataset::default()
+        };
+        let order: Vec<Event> = events(&columns(&[0, 5, 9], &[9, 6, 9])).collect();
+        let (started, ended) = (Event::Started, Event::Ended);
+        assert_eq!(order, [started(0), started(1), ended(1), started(2), ended(0), ended(2)]);
+        assert_eq!(events(&Dataset::default()).count(), 0);
     }
 
     #[test]

@@ -207,7 +207,7 @@ mod tests {
     fn one_in_twenty_outliers_hardly_bends_it() {
         let sizes: Vec<f64> = (0..200).map(|i| f64::from(i % 50 + 1) * 1e5).collect();
         let noise = |i: usize| ((i * 7919 % 1009) as f64 / 1009.0 - 0.5) * 0.4;
-        let wild = |i: usize| if i % 50 > 46 && i % 2 == 0 { 20.0 } else { 1.0 };
+        let wild = |i: usize| if i % 50 > 46 && i.is_multiple_of(2) { 20.0 } else { 1.0 };
         let (_, line) = line_of(&sizes, |i, size| size.powf(0.5) * noise(i).exp() * wild(i));
         assert!((line.slope[0] - 0.5).abs() < 0.08, "{line:?}");
     }

@@ -6,6 +6,7 @@ pub mod dataset;
 pub mod isolation_forest;
 mod level;
 pub(crate) mod line;
+pub mod models;
 pub(crate) mod pooling;
 pub mod predictions;
 pub(crate) mod regression;

@@ -140,12 +140,15 @@ pub(crate) struct Pooled {
     std_within: f64,
     /// The same in a group never seen.
     std_new_group: f64,
+    /// What a type never seen adds to either.
+    std_new_type: f64,
     /// Typical size of the residuals of a step.
     pub(crate) scale: f64,
 }
 
 impl Pooled {
     /// Learns from all steps; `groups` are the names behind [`StepSummary::group`].
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     pub(crate) fn fit(steps: &[StepSummary], groups: &[&str], vocabulary: &Vocabulary, level: Level) -> Self {
         let mut sizes: Vec<f64> = steps.iter().map(|s| s.log_size).filter(|s| s.is_finite()).collect();
         let size_mean = if sizes.is_empty() { 0.0 } else { median(&mut sizes) };
@@ -154,10 +157,16 @@ impl Pooled {
         let beta = regress(steps, &types, size_mean, intercept);
         let (size_slope, effects) = beta.split_first().map_or((0.0, &[][..]), |(s, e)| (*s, e));
         let effect: BTreeMap<u32, f64> = types.iter().copied().zip(effects.iter().copied()).collect();
+        let counts = type_counts(steps);
+        // As if each step had been left out: with k steps of its type and a penalty of one, a step has had a share of
+        // 1 / (k + 1) in the effect that it is compared with.
         let residual = |s: &StepSummary| {
             let known = effect.get(&s.step_type).copied().unwrap_or_default();
-            s.mean - intercept - known - size_slope * offset(s.log_size, size_mean)
+            let in_sample = s.mean - intercept - known - size_slope * offset(s.log_size, size_mean);
+            let alike = if effect.contains_key(&s.step_type) { counts.get(&s.step_type).copied() } else { None };
+            in_sample * alike.map_or(1.0, |k| (k + 1.0) / k)
         };
+        let type_variance = effect.values().map(|e| e * e).sum::<f64>() / effect.len().max(1) as f64;
         let offsets = GroupOffsets::of(steps, residual, groups.len());
         let widen = student_factor(steps.len(), level);
         let mut scales: Vec<f64> = steps.iter().map(|s| s.scale).collect();
@@ -171,6 +180,7 @@ impl Pooled {
             by_group: groups.iter().map(|g| (*g).to_owned()).zip(offsets.effects).collect(),
             std_within: widen * offsets.within.sqrt(),
             std_new_group: widen * (offsets.within + offsets.between).sqrt(),
+            std_new_type: widen * type_variance.sqrt(),
             scale: scale.max(MIN_SCALE),
         }
     }
@@ -187,10 +197,11 @@ impl Pooled {
 
     /// Expected log outcome of a step never seen, and how far its level may lie off (a standard deviation).
     pub(crate) fn at(&self, group: &str, step_type: Option<&str>, log_size: f64) -> (f64, f64) {
-        let by_type = step_type.and_then(|t| self.by_type.get(t)).copied().unwrap_or_default();
+        let by_type = step_type.and_then(|t| self.by_type.get(t));
         let by_group = self.by_group.get(group);
         let std = if by_group.is_some() { self.std_within } else { self.std_new_group };
-        let mean = self.intercept + by_type + by_group.copied().unwrap_or_default();
+        let std = if by_type.is_some() { std } else { std.hypot(self.std_new_type) };
+        let mean = self.intercept + by_type.copied().unwrap_or_default() + by_group.copied().unwrap_or_default();
         (mean + self.size_slope * offset(log_size, self.size_mean), std)
     }
 }
@@ -206,13 +217,17 @@ fn average(values: impl Iterator<Item = f64>) -> Option<f64> {
     (n > 0).then(|| sum / n as f64)
 }
 
-fn common_types(steps: &[StepSummary]) -> Vec<u32> {
-    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+fn type_counts(steps: &[StepSummary]) -> BTreeMap<u32, f64> {
+    let mut counts = BTreeMap::new();
     for step in steps.iter().filter(|s| s.step_type != UNKNOWN) {
-        *counts.entry(step.step_type).or_default() += 1;
+        *counts.entry(step.step_type).or_default() += 1.0;
     }
-    let mut types: Vec<(usize, u32)> = counts.into_iter().map(|(code, n)| (n, code)).collect();
-    types.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    counts
+}
+
+fn common_types(steps: &[StepSummary]) -> Vec<u32> {
+    let mut types: Vec<(f64, u32)> = type_counts(steps).into_iter().map(|(code, n)| (n, code)).collect();
+    types.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     types.into_iter().take(MAX_TYPES).map(|(_, code)| code).collect()
 }
 
@@ -271,7 +286,6 @@ fn student_factor(n: usize, level: Level) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Prediction;
 use super::dataset::Target;
-use super::train::{Models, Predicted, Query};
+use super::models::{Models, Predicted, Query};
 use crate::samples::{Samples, UNKNOWN};
 use crate::stats::robust::quantile;
 use std::collections::{BTreeSet, HashMap};

@@ -3,7 +3,7 @@
 //! `log outcome ~ step + slope of the step · log size + provider + platform + retry + hour of the week + level now`
 
 use super::conformal::Bounds;
-use super::dataset::{Dataset, HOURS_OF_WEEK, N_SIZES};
+use super::dataset::{Dataset, Event, HOURS_OF_WEEK, N_SIZES, events};
 use super::level::RunningLevel;
 use super::line::{Line, MIN_SCALE, StepRows, centred, dot};
 use super::pooling::{Pooled, SlopePrior, StepSummary};
@@ -187,6 +187,14 @@ pub(crate) struct Expected {
     pub(crate) scale: f64,
 }
 
+impl Bounds {
+    /// (log, lower, upper) of an expectation.
+    pub(crate) fn around(self, expected: Expected) -> (f64, f64, f64) {
+        let Expected { log, scale } = expected;
+        (log, log + self.lower * scale, log + self.upper * scale)
+    }
+}
+
 impl StepModel {
     /// A step without training rows, from its type and its group; its running level soon learns better.
     pub(crate) fn unseen(
@@ -337,38 +345,6 @@ pub(crate) struct Calibration {
     pub(crate) fallback: Bounds,
 }
 
-/// Something that happens while a history is replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The execution starts: now it must be predicted.
-    Started(usize),
-    /// The execution has ended: its outcome is known.
-    Ended(usize),
-}
-
-/// Starts in order, each after all ends that lie strictly before it; last the ends that no start follows.
-pub(crate) fn events(data: &Dataset) -> impl Iterator<Item = Event> {
-    let by_end = data.by_end();
-    let (mut started, mut ended) = (0, 0);
-    std::iter::from_fn(move || {
-        let next_end = by_end.get(ended).map(|&row| row as usize);
-        let end_us = next_end.and_then(|row| data.ended_us.get(row));
-        let end_first = match (data.started_us.get(started), end_us) {
-            (Some(start_us), Some(end_us)) => end_us < start_us,
-            (None, Some(_)) => true,
-            (Some(_), None) => false,
-            (None, None) => return None,
-        };
-        if end_first {
-            ended += 1;
-            next_end.map(Event::Ended)
-        } else {
-            started += 1;
-            Some(Event::Started(started - 1))
-        }
-    })
-}
-
 /// The model of one workflow type, by names, as of the end of its history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GroupModel {
@@ -396,11 +372,11 @@ impl GroupModel {
     /// Expected log outcome with its bounds: (log, lower, upper).
     pub(crate) fn expect(&self, step: &StepModel, known: &Known<'_>) -> (f64, f64, f64) {
         let expected = step.expect(self.shared(known), known.size);
-        let Bounds { lower, upper } = step.bounds.unwrap_or(self.bounds);
-        (expected.log, expected.log + lower * expected.scale, expected.log + upper * expected.scale)
+        step.bounds.unwrap_or(self.bounds).around(expected)
     }
 
-    fn shared(&self, known: &Known<'_>) -> f64 {
+    /// What provider, platform, retry and hour add.
+    pub(crate) fn shared(&self, known: &Known<'_>) -> f64 {
         let effect = |table: &BTreeMap<String, f64>, name: Option<&str>| {
             name.and_then(|name| table.get(name)).copied().unwrap_or_default()
         };

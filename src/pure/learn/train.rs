@@ -1,17 +1,17 @@
 //! Trains a model for each workflow type and target, and says how good it would have been.
 
+use super::ModelCard;
 use super::backtest::{Contest, contest};
 use super::conformal::Bounds;
-use super::dataset::{Dataset, Features, Target, groups, hour_of_week, log_size};
+use super::dataset::{Dataset, Features, Target, groups};
+use super::models::{Models, TargetModel};
 use super::pooling::{Pooled, StepSummary};
-use super::regression::{Calibration, Expected, FittedGroup, GroupFit, GroupModel, Known, StepModel};
-use super::{ModelCard, ModelScore};
+use super::regression::{Calibration, Expected, FittedGroup, GroupFit, StepModel};
 use crate::detect::{Skip, SkipSubject};
 use crate::samples::Samples;
 use crate::stats::robust::median;
-use crate::units::{Interval, Level};
+use crate::units::Level;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -48,121 +48,6 @@ impl Default for TrainParams {
             min_samples: 50,
             features: Features::default(),
             seed: 0,
-        }
-    }
-}
-
-/// Models of all workflow types and targets, with their scores and cards.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Models {
-    /// Coverage of the intervals.
-    pub level: Level,
-    /// Backtest of each model beside its rivals, by target, then `*`, then workflow type. Told about a model, no part
-    /// of it: not serialised.
-    #[serde(skip)]
-    pub scores: Vec<ModelScore>,
-    /// What each model is made of; not serialised, for it names the digest of what is.
-    #[serde(skip)]
-    pub cards: Vec<ModelCard>,
-    features: Features,
-    targets: BTreeMap<Target, TargetModel>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct TargetModel {
-    groups: BTreeMap<String, GroupModel>,
-    pooled: Pooled,
-    /// Bounds for workflow types without a model.
-    bounds: Bounds,
-}
-
-/// Facts about an execution to predict; what is unknown is none or NaN.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Query<'a> {
-    /// Workflow type.
-    pub workflow_type: &'a str,
-    /// The derived step.
-    pub step: &'a str,
-    /// Its type.
-    pub step_type: Option<&'a str>,
-    /// The provider.
-    pub provider: Option<&'a str>,
-    /// The platform.
-    pub platform: Option<&'a str>,
-    /// 1-based try.
-    pub attempt: u16,
-    /// When it starts; none asks for the average hour.
-    pub started_us: Option<i64>,
-    /// Size of the input.
-    pub input_bytes: f64,
-    /// Tokens sent in.
-    pub tokens_in: f64,
-}
-
-/// The answer to a [`Query`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Predicted {
-    /// Median of what is expected, in the target's unit.
-    pub point: f64,
-    /// Where the outcome will lie.
-    pub interval: Interval,
-    /// Executions of this step that its line was fitted to; 0 where the answer is pooled.
-    pub n_seen: u64,
-}
-
-impl Models {
-    /// Predicts one execution. A step or a workflow type never seen gets the wide answer of its like; none is the answer
-    /// only where `target` was not trained at all.
-    #[must_use]
-    pub fn predict(&self, target: Target, query: &Query<'_>) -> Option<Predicted> {
-        let model = self.targets.get(&target)?;
-        let known = self.known(query);
-        let group = model.groups.get(query.workflow_type);
-        let seen = group.and_then(|group| Some((group, group.steps.get(query.step)?)));
-        let (n_seen, (log, lower, upper)) = match seen {
-            Some((group, step)) => (step.n, group.expect(step, &known)),
-            None => (0, model.expect_unseen(group, query, &known)),
-        };
-        let interval = Interval { lower: lower.exp(), upper: upper.exp(), level: self.level };
-        Some(Predicted { point: log.exp(), interval, n_seen })
-    }
-
-    /// The targets that at least one workflow type has a model for.
-    pub fn targets(&self) -> impl Iterator<Item = Target> + '_ {
-        self.targets.iter().filter(|(_, model)| !model.groups.is_empty()).map(|(target, _)| *target)
-    }
-
-    /// Whether the step was seen with this target.
-    #[must_use]
-    pub fn knows(&self, target: Target, workflow_type: &str, step: &str) -> bool {
-        let group = self.targets.get(&target).and_then(|model| model.groups.get(workflow_type));
-        group.is_some_and(|group| group.steps.contains_key(step))
-    }
-
-    fn known<'a>(&self, query: &Query<'a>) -> Known<'a> {
-        let on = self.features;
-        let size = |on: bool, size: f64| if on { log_size(size) } else { f64::NAN };
-        Known {
-            provider: query.provider.filter(|_| on.provider),
-            platform: query.platform.filter(|_| on.platform),
-            retry: on.attempt && query.attempt > 1,
-            hour: query.started_us.filter(|_| on.hour_of_week).map(hour_of_week),
-            size: [size(on.input_bytes, query.input_bytes), size(on.tokens_in, query.tokens_in)],
-        }
-    }
-}
-
-impl TargetModel {
-    fn expect_unseen(&self, group: Option<&GroupModel>, query: &Query<'_>, known: &Known<'_>) -> (f64, f64, f64) {
-        let slopes = ([self.pooled.size_slope(), 0.0], [0.0; 2]);
-        let step = StepModel::unseen(query.workflow_type, query.step_type, &slopes, self.pooled.scale, &self.pooled);
-        match group {
-            Some(group) => group.expect(&step, known),
-            None => {
-                let expected = step.expect(0.0, known.size);
-                let Bounds { lower, upper } = self.bounds;
-                (expected.log, expected.log + lower * expected.scale, expected.log + upper * expected.scale)
-            }
         }
     }
 }
@@ -278,7 +163,7 @@ fn share(n: usize, share: f64) -> usize {
 
 fn train_target(samples: &Samples, params: &TrainParams, target: Target, groups: &[Group<'_>], models: &mut Models) {
     let level = params.level.get();
-    let (backtested, _, _) = fit_all(samples, params, groups, BACKTEST_SPLIT);
+    let (backtested, _) = fit_all(samples, params, groups, BACKTEST_SPLIT);
     let global_log = global_median(groups, &backtested);
     let contests: Vec<Contest> = groups
         .par_iter()
@@ -298,11 +183,11 @@ fn train_target(samples: &Samples, params: &TrainParams, target: Target, groups:
     for (group, contest) in groups.iter().zip(&contests) {
         models.scores.extend(contest.scores(target.as_str(), group.name, level));
     }
-    let (trained, pooled, bounds) = fit_all(samples, params, groups, FINAL_SPLIT);
+    let (trained, pooled) = fit_all(samples, params, groups, FINAL_SPLIT);
     let named = groups.iter().zip(trained).map(|(group, trained)| {
         (group.name.to_owned(), trained.fitted.into_named(&group.data, trained.bounds, &samples.vocabulary))
     });
-    let model = TargetModel { groups: named.collect(), pooled, bounds };
+    let model = TargetModel { groups: named.collect(), pooled };
     for (group, contest) in groups.iter().zip(&contests) {
         models.cards.extend(card(target, group.name, &model, contest, params));
     }
@@ -332,14 +217,8 @@ fn card(
     })
 }
 
-/// Fits all groups, then the regression over their steps, then levels and bounds. Returns also the bounds of all groups
-/// together.
-fn fit_all(
-    samples: &Samples,
-    params: &TrainParams,
-    groups: &[Group<'_>],
-    split: (f64, f64),
-) -> (Vec<Trained>, Pooled, Bounds) {
+/// Fits all groups, then the regression over their steps, then levels and bounds.
+fn fit_all(samples: &Samples, params: &TrainParams, groups: &[Group<'_>], split: (f64, f64)) -> (Vec<Trained>, Pooled) {
     let fits: Vec<GroupFit> = groups
         .par_iter()
         .map(|group| {
@@ -370,16 +249,7 @@ fn fit_all(
             Trained { fitted, walked, bounds, parts }
         })
         .collect();
-    let bounds = widest(&trained, normal);
-    (trained, pooled, bounds)
-}
-
-/// For a workflow type never seen, the widest bounds of any.
-fn widest(trained: &[Trained], normal: Bounds) -> Bounds {
-    trained.iter().fold(normal, |widest, trained| Bounds {
-        lower: widest.lower.min(trained.bounds.lower),
-        upper: widest.upper.max(trained.bounds.upper),
-    })
+    (trained, pooled)
 }
 
 /// Median log outcome of all that the backtest has learned from.
@@ -395,6 +265,8 @@ fn global_median(groups: &[Group<'_>], trained: &[Trained]) -> f64 {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::learn::ModelScore;
+    use crate::learn::models::Query;
     use crate::learn::testing::{noise, push};
 
     /// Sum of four uniforms: near normal, standard deviation `std`.
@@ -510,19 +382,18 @@ mod tests {
     #[test]
     fn the_future_has_no_say_in_the_past() {
         // Outcomes of the test part that end after everything started can't change any backtested prediction.
-        let samples = history(1000, 1000);
-        let mut late = samples.clone();
+        let mut late = history(1000, 1000);
         let last = late.started_us.last().copied().unwrap();
         for row in 750..1000 {
             late.ended_us[row] = last + 1;
         }
         let mut altered = late.clone();
         altered.duration_ms.iter_mut().skip(750).for_each(|d| *d *= 5.0);
-        let wape = |s: &Samples| {
+        let scored = |s: &Samples| {
             let (models, _) = train(s, &params(0.9));
             (score(&models, "last_run").mdape, score(&models, LEARNER).width_ratio)
         };
-        let (a, b) = (wape(&late), wape(&altered));
+        let (a, b) = (scored(&late), scored(&altered));
         assert!((a.1 - b.1).abs() < 1e-12, "the same intervals, whatever comes: {a:?} {b:?}");
         assert!((a.0 - b.0).abs() > 0.1, "though the outcomes differ");
     }

@@ -28,10 +28,10 @@ const ANALYSIS: &str = "anomalies";
 /// An execution no column of which is at least so many scales off is no anomaly, however rare.
 const MIN_Z: f64 = 3.0;
 /// How much the forest's surprise counts beside that of the leading column.
-const FOREST_WEIGHT: f64 = 0.5;
+const FOREST_WEIGHT: f64 = 0.25;
 /// Only executions whose leading column is rarer than one in ten are shown to the forest: it can't make the others an
 /// anomaly, and this keeps scoring fast.
-const FOREST_FROM: f64 = 2.302_585_092_994_046;
+const FOREST_FROM: f64 = std::f64::consts::LN_10;
 /// Rows that the forest is grown and calibrated on.
 const FOREST_ROWS: usize = 4096;
 /// More than one in twenty executions is never strange.

@@ -48,7 +48,7 @@ impl Tail {
             if width > 0.0 { from.1 + (to.1 - from.1) * (x - from.0) / width } else { to.1 }
         };
         match x {
-            _ if !(x > x0) => 0.0,
+            _ if x <= x0 || x.is_nan() => 0.0,
             _ if x <= x1 => between((x0, s0), (x1, s1)),
             _ if x <= x2 => between((x1, s1), (x2, s2)),
             _ => s2 + (x - x2) / self.decay,
