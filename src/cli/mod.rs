@@ -1,13 +1,13 @@
 //! The commands: what they accept, and which job they start. No decisions are taken here.
 
-mod ingest;
-mod init;
-mod ledger;
-mod migrate;
-mod output;
-mod replay;
-mod run;
-mod schedule;
+pub mod ingest;
+pub mod init;
+pub mod ledger;
+pub mod migrate;
+pub mod output;
+pub mod replay;
+pub mod run;
+pub mod schedule;
 
 use crate::error::Result;
 use clap::{Parser, Subcommand};

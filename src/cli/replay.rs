@@ -37,7 +37,11 @@ fn parse_speedup(text: &str) -> std::result::Result<(String, f64), String> {
     }
 }
 
-pub(super) async fn replay(args: &ReplayArgs) -> Result<u8> {
+/// Replays and writes.
+///
+/// # Errors
+/// [`Error::Input`] when nothing can be read or replayed, [`Error::Usage`] for a bad `--out`.
+pub async fn replay(args: &ReplayArgs) -> Result<u8> {
     let args = args.clone();
     let work = tokio::task::spawn_blocking(move || replay_all(&args));
     work.await.map_err(|e| Error::Internal(format!("a worker stopped: {e}")))?

@@ -49,7 +49,11 @@ fn parse_range(text: &str) -> std::result::Result<(NaiveDate, NaiveDate), String
     }
 }
 
-pub(super) async fn run(args: &RunArgs) -> Result<u8> {
+/// Runs the job, once or for each day of the range.
+///
+/// # Errors
+/// As [`run_job`]; [`Error::Usage`] for a configuration that is wrong.
+pub async fn run(args: &RunArgs) -> Result<u8> {
     let config = Arc::new(config_of(args)?);
     let stages = Stages::of(&args.stage);
     let request = Request { as_of: args.as_of, stages, backfill: false, clock: Clock::System };
@@ -109,7 +113,8 @@ fn shown(outcome: &Outcome, config: &Config, format: Format) -> String {
 }
 
 /// The job of the cron daemon: one run as of its slot.
-pub(super) fn scheduled(config: Arc<Config>, slot: DateTime<Utc>) -> BoxFuture<'static, Result<u8>> {
+#[must_use]
+pub fn scheduled(config: Arc<Config>, slot: DateTime<Utc>) -> BoxFuture<'static, Result<u8>> {
     Box::pin(async move {
         let as_of = Some(AsOf::At(slot));
         let request = Request { as_of, stages: Stages::default(), backfill: false, clock: Clock::System };
@@ -120,7 +125,8 @@ pub(super) fn scheduled(config: Arc<Config>, slot: DateTime<Utc>) -> BoxFuture<'
 }
 
 /// The cutoff of the job's newest committed run.
-pub(super) fn last_as_of(config: Arc<Config>) -> BoxFuture<'static, Result<Option<DateTime<Utc>>>> {
+#[must_use]
+pub fn last_as_of(config: Arc<Config>) -> BoxFuture<'static, Result<Option<DateTime<Utc>>>> {
     Box::pin(async move {
         let ledger = State::load(&Store::open(&config.results)?).await?;
         Ok(ledger.previous_as_of(&config.job, DateTime::<Utc>::MAX_UTC))

@@ -84,10 +84,12 @@ fn features(named: &[Feature]) -> Features {
     let has = |feature| named.contains(&feature);
     Features {
         input_bytes: has(Feature::InputBytes),
+        tokens_in: has(Feature::TokensIn),
         step_type: has(Feature::StepType),
         provider: has(Feature::Provider),
+        platform: has(Feature::Platform),
+        attempt: has(Feature::Attempt),
         hour_of_week: has(Feature::HourOfWeek),
-        ..Features::default()
     }
 }
 
@@ -118,7 +120,11 @@ fn recommend_params(config: &Config, replay: EnsembleParams) -> recommend::Param
             ttl_s_by_step_type: ttl_by_step_type.collect(),
             ..defaults.caching
         },
-        parallel: defaults.parallel,
-        load_balancing: defaults.load_balancing,
+        parallel: recommend::Parallel {
+            enabled: parallel.enabled,
+            max_concurrency: usize::try_from(parallel.max_concurrency).unwrap_or(usize::MAX),
+            dependency_analysis: parallel.dependency_analysis,
+        },
+        load_balancing: recommend::LoadBalancing { enabled: strategies.load_balancing.enabled },
     }
 }
