@@ -179,7 +179,7 @@ fn tables(day: u32) -> Vec<Output> {
             vec![ChangePointRow {
                 workflow_id: workflow_id.clone(),
                 workflow_type: workflow_type.clone(),
-                step: step.clone(),
+                step,
                 metric: text("cost"),
                 unit: text("usd"),
                 changed_at: instant,

@@ -88,7 +88,7 @@ impl Database {
         if let Some((key, _)) = url.query_pairs().find(|(key, _)| !is_known(key)) {
             return Err(refused(&format!("unknown parameter {key:?}")));
         }
-        let options = PgConnectOptions::from_str(text).map_err(|_| refused("not a connection URL"))?;
+        let options = PgConnectOptions::from_str(text).map_err(|_may_show_it| refused("not a connection URL"))?;
         Ok(Self { options: options.application_name("paceline").disable_statement_logging() })
     }
 
