@@ -50,7 +50,8 @@ impl Store {
         }
         let (inner, prefix) = object_store::parse_url_opts(&url, options).map_err(|source| {
             let shown = redacted(&url);
-            Error::Usage(format!("{shown} is no location: {source}; write file:///…, s3://…, gs://… or az://…"))
+            let why = source.to_string().replace(url.as_str(), &shown);
+            Error::Usage(format!("{shown} is no location: {why}; write file:///…, s3://…, gs://… or az://…"))
         })?;
         Ok(Self { inner: Arc::from(inner), prefix, url: redacted(&url) })
     }
@@ -280,8 +281,9 @@ fn as_is(part: &str) -> PathPart<'_> {
 
 fn to_url(location: &str) -> Result<Url> {
     if location.contains("://") {
+        // What can't be parsed may hold a password all the same, so no message shows it.
         return Url::parse(location).map_err(|e| {
-            Error::Usage(format!("{location:?} is no URL: {e}; write file:///…, s3://…, gs://… or az://…"))
+            Error::Usage(format!("the location is no URL: {e}; write file:///…, s3://…, gs://… or az://…"))
         });
     }
     let plain = location.strip_prefix("file:").unwrap_or(location);

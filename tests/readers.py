@@ -59,10 +59,10 @@ def check(results, table):
 
     relation = duckdb.sql(f"SELECT * FROM read_parquet('{results}/{table}/**/*.parquet', hive_partitioning = true)")
     found = dict(zip(relation.columns, map(str, relation.types)))
-    assert list(found) == list(expected) + folders, (table, "duckdb", list(found))
+    assert list(found) == list(expected) + sorted(folders), (table, "duckdb", list(found))
     for column, kind in expected.items():
         assert found[column] == DUCKDB[kind], (table, "duckdb", column, found[column], kind)
-    n_rows = relation.count("*").fetchone()[0]
+    n_rows = len(relation.fetchall())
 
     frame = polars.scan_parquet(f"{results}/{table}/**/*.parquet", hive_partitioning=True).collect()
     assert frame.columns == list(expected) + folders, (table, "polars", frame.columns)

@@ -322,9 +322,10 @@ pub async fn verify(store: &Store) -> Result<Verified> {
     let state = State::load(store).await?;
     check_latest(store, &state).await?;
     let files = state.current_files();
-    let checks = futures::stream::iter(files.values().map(|file| check_file(store, file)));
-    checks.buffered(CONCURRENCY).try_collect::<()>().await?;
-    Ok(Verified { entries: state.entries.len(), files: files.len() })
+    let n_files = files.len();
+    let checks = files.into_values().cloned().map(|file| async move { check_file(store, &file).await });
+    futures::stream::iter(checks.collect::<Vec<_>>()).buffered(CONCURRENCY).try_collect::<()>().await?;
+    Ok(Verified { entries: state.entries.len(), files: n_files })
 }
 
 /// A pointer that lags behind is what a crash leaves; one that points elsewhere, or past the end, is not.

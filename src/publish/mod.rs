@@ -92,7 +92,7 @@ impl Output {
 pub async fn prepare(store: &Store, database: Option<&Database>) -> Result<State> {
     let state = State::load(store).await?;
     if let Some(database) = database {
-        database.check(&state).await?;
+        database.check(store, &state).await?;
     }
     follow(store, database, &state).await?;
     Ok(state)
@@ -136,11 +136,15 @@ async fn stands(store: &Store, path: &str, bytes: &[u8]) -> Result<bool> {
 pub async fn commit(store: &Store, database: Option<&Database>, batch: Batch) -> Result<Committed> {
     let mut state = State::load(store).await?;
     if let Some(database) = database {
-        database.check(&state).await?;
+        database.check(store, &state).await?;
     }
     let Batch { slot, backfill, models, outputs, written } = batch;
-    let writes: Vec<_> = outputs.iter().map(|output| write(store, output)).collect();
-    let mut files: Vec<FileRef> = futures::stream::iter(writes).buffered(ledger::CONCURRENCY).try_collect().await?;
+    if let Some(sealed) = state.committed(&slot.run_id()).cloned() {
+        let behind = follow(store, database, &state).await.err();
+        return Ok(Committed { sealed, already: true, behind });
+    }
+    let writes = futures::stream::iter(outputs.into_iter().map(|output| async move { write(store, &output).await }));
+    let mut files: Vec<FileRef> = writes.buffered(ledger::CONCURRENCY).try_collect().await?;
     files.extend(written);
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let run = Run { run_id: slot.run_id(), slot, version: env!("CARGO_PKG_VERSION").to_owned(), models, files };

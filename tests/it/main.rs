@@ -1,5 +1,11 @@
-//! All integration tests in one binary, as linking is what costs time.
-#![expect(clippy::unwrap_used, reason = "tests")]
+//! The integration tests of paceline, in one binary, as linking is what costs time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they skip"
+)]
 
 mod config;
 mod postgres;

@@ -179,7 +179,7 @@ fn tables(day: u32) -> Vec<Output> {
             vec![ChangePointRow {
                 workflow_id: workflow_id.clone(),
                 workflow_type: workflow_type.clone(),
-                step: step.clone(),
+                step,
                 metric: text("cost"),
                 unit: text("usd"),
                 changed_at: instant,
@@ -608,7 +608,9 @@ async fn writers_of_one_database_do_not_mix() {
     let runs = (1..=5).map(|day| {
         let (store, database) = (store.clone(), database.clone());
         let mut batch = batch(&format!("job{day}"), day);
-        batch.outputs.remove(0);
+        if day > 1 {
+            batch.outputs.remove(0);
+        }
         tokio::spawn(async move { commit(&store, Some(&database), batch).await.unwrap() })
     });
     for run in futures::future::join_all(runs).await {

@@ -88,7 +88,7 @@ impl Database {
         if let Some((key, _)) = url.query_pairs().find(|(key, _)| !is_known(key)) {
             return Err(refused(&format!("unknown parameter {key:?}")));
         }
-        let options = PgConnectOptions::from_str(text).map_err(|_| refused("not a connection URL"))?;
+        let options = PgConnectOptions::from_str(text).map_err(|_may_show_it| refused("not a connection URL"))?;
         Ok(Self { options: options.application_name("paceline").disable_statement_logging() })
     }
 
@@ -104,7 +104,7 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::Database`] when it can't be reached, [`Error::Usage`] for the rest.
-    pub async fn check(&self, state: &State) -> Result<()> {
+    pub async fn check(&self, store: &Store, state: &State) -> Result<()> {
         let status = self.migration_status().await?;
         if status.iter().any(|migration| !migration.applied) {
             return Err(Error::Usage(
@@ -114,7 +114,7 @@ impl Database {
         let mut connection = self.connect().await?;
         let applied = applied_version(&mut connection).await?;
         connection.close().await.map_err(failed("leaving"))?;
-        check_lineage(applied.as_ref(), state)
+        check_lineage(applied.as_ref(), store, state).await
     }
 
     /// Applies every entry that is not applied yet; says how many.
@@ -158,10 +158,12 @@ async fn applied_version(connection: &mut PgConnection) -> Result<Option<Applied
 }
 
 /// A database that was filled from other results is not overwritten.
-fn check_lineage(applied: Option<&Applied>, state: &State) -> Result<()> {
+async fn check_lineage(applied: Option<&Applied>, store: &Store, state: &State) -> Result<()> {
     let Some(applied) = applied else { return Ok(()) };
-    let ours = state.entries().iter().find(|sealed| sealed.entry.number == applied.version);
-    if ours.is_some_and(|ours| ours.digest == applied.digest) {
+    let is_ahead = applied.version > head_number(state);
+    // Another writer may have come first: then the entry stands in the ledger by now.
+    let ours = if is_ahead { digest_of(&State::load(store).await?, applied) } else { digest_of(state, applied) };
+    if ours.as_deref() == Some(applied.digest.as_str()) {
         return Ok(());
     }
     Err(Error::Usage(format!(
@@ -169,8 +171,17 @@ fn check_lineage(applied: Option<&Applied>, state: &State) -> Result<()> {
          or empty this one with `paceline migrate down` and `paceline migrate up`",
         applied.version,
         applied.digest,
-        ours.map_or("missing", |ours| &ours.digest)
+        ours.as_deref().unwrap_or("missing")
     )))
+}
+
+fn digest_of(state: &State, applied: &Applied) -> Option<String> {
+    let entry = state.entries().iter().find(|sealed| sealed.entry.number == applied.version);
+    entry.map(|sealed| sealed.digest.clone())
+}
+
+fn head_number(state: &State) -> u64 {
+    state.head().map_or(0, |head| head.entry.number)
 }
 
 /// For each path the number of the last entry that names it: only that one's rows are current.
@@ -194,7 +205,7 @@ async fn apply_next(
         .map_err(failed("locking"))?;
     // Read under the lock: another writer may have come first.
     let applied = applied_version(&mut transaction).await?;
-    check_lineage(applied.as_ref(), state)?;
+    check_lineage(applied.as_ref(), store, state).await?;
     let done = applied.map_or(0, |applied| applied.version);
     let Some(next) = state.entries().iter().find(|sealed| sealed.entry.number > done) else { return Ok(None) };
     let mut cleared = BTreeSet::new();
