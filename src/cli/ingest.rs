@@ -144,7 +144,7 @@ fn print(summary: &IngestSummary, format: Format) -> Result<()> {
 fn table(summary: &IngestSummary) -> String {
     let IngestSummary { files, unreadable, rows, new, known, replaced, rejected, partitions, unknown_columns } = summary;
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["files", "unreadable", "rows", "new", "known", "replaced", "rejected", "partitions"]);
     table.add_row([files, unreadable, rows, new, known, replaced, rejected, partitions].map(u64::to_string));
     let mut text = table.to_string();

@@ -1,1 +1,3 @@
-fn main(){}
+//! Everything through the public interface.
+
+mod ingest;
