@@ -35,7 +35,7 @@ pub const ARM_METRICS: [Metric; 4] = [Metric::ExecutionTime, Metric::Cost, Metri
 
 /// The day's cells.
 #[must_use]
-pub fn arm_statistics(day: &Day) -> BTreeMap<ArmKey, ArmCell> {
+pub(super) fn arm_statistics(day: &Day) -> BTreeMap<ArmKey, ArmCell> {
     let mut cells: BTreeMap<ArmKey, ArmCell> = BTreeMap::new();
     let word = |code: u32| day.vocabulary.word(code).map(str::to_owned);
     for i in (0..day.runs.len()).filter(|&i| day.run_variant[i] != UNKNOWN) {

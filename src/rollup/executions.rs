@@ -353,7 +353,7 @@ fn hashes(frame: &DataFrame, name: &str) -> Result<Vec<u64>> {
 
 /// The first eight bytes of blake3, never 0.
 #[must_use]
-pub fn stable_hash(text: &str) -> u64 {
+pub(super) fn stable_hash(text: &str) -> u64 {
     let digest = blake3::hash(text.as_bytes());
     let mut first = [0; 8];
     first.copy_from_slice(digest.as_bytes().first_chunk::<8>().unwrap_or(&[1; 8]));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Runs of one workflow kept of one day: enough for replay to see the spread, few enough to keep for months.
-pub const RUNS_PER_DAY: usize = 8;
+pub(super) const RUNS_PER_DAY: usize = 8;
 
 /// Attempts of one step of one run, as positions in the day's step rows.
 type Attempts<'a> = BTreeMap<&'a str, Vec<usize>>;

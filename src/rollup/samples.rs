@@ -24,7 +24,7 @@ pub struct Origins {
 /// thinned stream of keys keeps every repetition of the keys that it keeps (spatial sampling, Waldspurger et al.,
 /// FAST 2015) and hit rates stay unbiased.
 #[must_use]
-pub fn step_samples(day: &Day, budget: usize) -> Samples {
+pub(super) fn step_samples(day: &Day, budget: usize) -> Samples {
     let rows = &day.steps;
     let mut groups: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
     for i in (0..rows.len()).filter(|&i| is_sample(rows, i)) {
@@ -122,7 +122,7 @@ fn gather(day: &Day, mut chosen: Vec<usize>) -> (Samples, Vec<usize>) {
 }
 
 /// Appends `day` to `all`, its codes translated. Days must come in order of time.
-pub fn append(all: &mut Samples, day: Samples) {
+pub(super) fn append(all: &mut Samples, day: Samples) {
     let Samples {
         vocabulary,
         workflow_id,

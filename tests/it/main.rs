@@ -8,6 +8,7 @@
 )]
 
 mod config;
+mod ingest;
 mod postgres;
 mod publish;
 mod readers;
