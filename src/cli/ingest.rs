@@ -102,7 +102,9 @@ fn column_map(args: &IngestArgs) -> Result<ColumnMap> {
     let mut map = args.map.as_deref().map(read_map).transpose()?.unwrap_or_default();
     for text in &args.columns {
         let (name, rule) = column_rule(text).ok_or_else(|| {
-            Error::Usage(format!("--column {text:?}: expected NAME=FROM or NAME=FROM:UNIT, such as duration_ms=seconds:s"))
+            Error::Usage(format!(
+                "--column {text:?}: expected NAME=FROM or NAME=FROM:UNIT, such as duration_ms=seconds:s"
+            ))
         })?;
         map.insert(name, rule);
     }
@@ -138,11 +140,16 @@ fn print(summary: &IngestSummary, format: Format) -> Result<()> {
         Format::Table => table(summary),
         Format::Json => serde_json::to_string(summary).map_err(|error| Error::Internal(error.to_string()))?,
     };
-    writeln!(std::io::stdout(), "{text}").map_err(|source| Error::Disk { action: "writing", path: "stdout".into(), source })
+    writeln!(std::io::stdout(), "{text}").map_err(|source| Error::Disk {
+        action: "writing",
+        path: "stdout".into(),
+        source,
+    })
 }
 
 fn table(summary: &IngestSummary) -> String {
-    let IngestSummary { files, unreadable, rows, new, known, replaced, rejected, partitions, unknown_columns } = summary;
+    let IngestSummary { files, unreadable, rows, new, known, replaced, rejected, partitions, unknown_columns } =
+        summary;
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["files", "unreadable", "rows", "new", "known", "replaced", "rejected", "partitions"]);

@@ -201,7 +201,9 @@ fn check_rule(column: &str, rule: &ColumnRule, schema: &Schema) -> Result<(), Ma
         return Err(MapError::UnknownColumn { column: column.to_owned(), table: schema.table, known });
     };
     let combination = |found, expected| Err(MapError::Combination { column: column.to_owned(), found, expected });
-    if rule.value.is_some() && (rule.from.is_some() || rule.unit.is_some() || rule.zone.is_some() || !rule.values.is_empty()) {
+    if rule.value.is_some()
+        && (rule.from.is_some() || rule.unit.is_some() || rule.zone.is_some() || !rule.values.is_empty())
+    {
         return combination("`value` beside other keys", "a constant alone, or where values come `from`");
     }
     if rule.zone.is_some() && (field.kind != Kind::Instant || rule.unit.is_some()) {
@@ -219,7 +221,8 @@ fn check_rule(column: &str, rule: &ColumnRule, schema: &Schema) -> Result<(), Ma
 /// [`Unreadable::Lacks`] when a rule takes a column that the file does not have.
 pub fn apply(frame: &DataFrame, map: &ColumnMap, schema: &Schema) -> Result<DataFrame, Unreadable> {
     let taken = |name: &str| map.values().any(|rule| rule.from.as_deref() == Some(name));
-    let untouched = frame.columns().iter().filter(|column| !map.contains_key(column.name().as_str()) && !taken(column.name()));
+    let untouched =
+        frame.columns().iter().filter(|column| !map.contains_key(column.name().as_str()) && !taken(column.name()));
     let mut columns: Vec<Column> = untouched.cloned().collect();
     for (name, rule) in map {
         let field = schema.field(name).ok_or_else(|| Unreadable::Lacks(format!("no column {name}")))?;

@@ -21,18 +21,17 @@
 //! required column, a column of a type that can't be read, or timestamps without a zone refuse the whole file.
 
 mod cast;
+mod complete;
 mod origin;
 pub mod status;
 
 pub use origin::Origin;
 
-use crate::tables::{CanonicalTable, Fate, Field, Reject, Rejects, Runs, Schema, Steps, fates, runs, steps};
-use cast::{CastError, Fault, cast, where_integer};
+use crate::tables::{CanonicalTable, Fate, Field, Reject, Rejects, Runs, Schema, Steps, fates, steps};
+use cast::{CastError, Fault, cast};
+use complete::{complete_runs, complete_steps};
 use polars::error::PolarsResult;
-use polars::prelude::{
-    BooleanChunked, ChunkCompareIneq, ChunkFillNullValue, ChunkFull, ChunkFullNull, ChunkZip, DataFrame, DataType,
-    Float64Chunked, IdxSize, Int64Chunked, IntoColumn, IntoSeries, NewChunkedArray, Series,
-};
+use polars::prelude::{BooleanChunked, DataFrame, IdxSize, IntoColumn, NewChunkedArray, Series};
 
 /// A canonical table and what was not accepted into it.
 #[derive(Debug, Clone)]
@@ -113,7 +112,8 @@ fn conform<T: CanonicalTable>(
     let (accepted, source_rows) = draft.accepted()?;
     let Draft { rejects, .. } = draft;
     let table = T::SCHEMA.arrange(&accepted).map_err(|error| polars::error::polars_err!(ComputeError: "{error}"))?;
-    let conformed = Conformed { rejects, unknown_columns, source_rows, origin, ..Conformed::trusted(T::from_arranged(table), "") };
+    let conformed =
+        Conformed { rejects, unknown_columns, source_rows, origin, ..Conformed::trusted(T::from_arranged(table), "") };
     without_duplicates(conformed)
 }
 
@@ -227,117 +227,6 @@ impl<'a> Draft<'a> {
         let kept: Vec<bool> = self.refused.iter().map(|refused| !refused).collect();
         let rows = (0..).zip(&kept).filter(|(_, kept)| **kept).map(|(row, _)| row).collect();
         Ok((self.columns.filter(&BooleanChunked::from_slice("kept".into(), &kept))?, Some(rows)))
-    }
-}
-
-fn complete_runs(draft: &mut Draft<'_>) -> PolarsResult<()> {
-    read_statuses(draft)?;
-    refuse_end_before_start(draft)?;
-    default_workflow_type(draft)
-}
-
-fn complete_steps(draft: &mut Draft<'_>) -> PolarsResult<()> {
-    if let Some(cached) = read_statuses(draft)? {
-        mark_cache_hits(draft, &cached)?;
-    }
-    default_attempt(draft)?;
-    refuse_end_before_start(draft)?;
-    default_duration(draft)?;
-    default_workflow_type(draft)
-}
-
-/// Canonical status words; returns where the word was `cached`.
-fn read_statuses(draft: &mut Draft<'_>) -> PolarsResult<Option<BooleanChunked>> {
-    let Some(column) = draft.get(runs::STATUS) else { return Ok(None) };
-    let statuses = status::read(column.str()?);
-    draft.set(statuses.words.into_series(), runs::STATUS)?;
-    if let Some(mask) = statuses.unknown {
-        draft.refuse(runs::STATUS, &Fault { mask, reason: "unknown status" });
-    }
-    Ok(statuses.cached)
-}
-
-fn mark_cache_hits(draft: &mut Draft<'_>, cached: &BooleanChunked) -> PolarsResult<()> {
-    let hits = match draft.get(steps::CACHE_HIT) {
-        Some(hits) => hits.bool()?.clone(),
-        None => BooleanChunked::full_null(steps::CACHE_HIT.into(), draft.raw.height()),
-    };
-    let marked: BooleanChunked = hits.iter().zip(cached.iter()).map(|(hit, cached)| cached.filter(|c| *c).or(hit)).collect();
-    draft.set(marked.into_series(), steps::CACHE_HIT)
-}
-
-fn default_attempt(draft: &mut Draft<'_>) -> PolarsResult<()> {
-    let attempts = match draft.get(steps::ATTEMPT) {
-        Some(attempts) => attempts.i64()?.clone(),
-        None => Int64Chunked::full(steps::ATTEMPT.into(), 1, draft.raw.height()),
-    };
-    if let Some(fault) = where_integer(&attempts, |attempt| attempt < 1, "attempts count from 1") {
-        draft.refuse(steps::ATTEMPT, &fault);
-    }
-    let attempts = if attempts.null_count() > 0 { attempts.fill_null_with_values(1)? } else { attempts };
-    draft.set(attempts.into_series(), steps::ATTEMPT)
-}
-
-fn refuse_end_before_start(draft: &mut Draft<'_>) -> PolarsResult<()> {
-    if let (Some(start), Some(end)) = (draft.get(runs::STARTED_AT), draft.get(runs::ENDED_AT)) {
-        let mask = end.datetime()?.physical().lt(start.datetime()?.physical());
-        if mask.any() {
-            draft.refuse(runs::ENDED_AT, &Fault { mask, reason: "end before start" });
-        }
-    }
-    Ok(())
-}
-
-const MICROS_PER_MILLI: f64 = 1_000.0;
-
-fn default_duration(draft: &mut Draft<'_>) -> PolarsResult<()> {
-    let recorded = draft.get(steps::DURATION_MS);
-    if recorded.as_ref().is_some_and(|recorded| recorded.null_count() == 0) {
-        return Ok(());
-    }
-    let between = match (draft.get(steps::STARTED_AT), draft.get(steps::ENDED_AT)) {
-        (Some(start), Some(end)) => {
-            let micros = end.datetime()?.physical() - start.datetime()?.physical();
-            micros.into_series().cast(&DataType::Float64)?.f64()? / MICROS_PER_MILLI
-        }
-        _ => Float64Chunked::full_null(steps::DURATION_MS.into(), draft.raw.height()),
-    };
-    let durations = match recorded {
-        Some(recorded) => recorded.f64()?.zip_with(&recorded.is_not_null(), &between)?,
-        None => between,
-    };
-    let durations = durations.into_series();
-    draft.set(durations.clone(), steps::DURATION_MS)?;
-    refuse_unknown_durations(draft, &durations)
-}
-
-/// An execution that failed, was cancelled or still runs may have no duration; one that succeeded has one.
-fn refuse_unknown_durations(draft: &mut Draft<'_>, durations: &Series) -> PolarsResult<()> {
-    if durations.null_count() == 0 {
-        return Ok(());
-    }
-    let unknown = durations.is_null();
-    let mask = match draft.get(steps::STATUS) {
-        Some(status) => {
-            let words = status.str()?;
-            let may_lack = words.iter().map(|word| word.is_some_and(|word| word != runs::SUCCEEDED));
-            unknown.iter().zip(may_lack).map(|(unknown, may_lack)| unknown.map(|unknown| unknown && !may_lack)).collect()
-        }
-        None => unknown,
-    };
-    if mask.any() {
-        let reason = "missing duration: neither duration_ms nor both started_at and ended_at";
-        draft.refuse(steps::DURATION_MS, &Fault { mask, reason });
-    }
-    Ok(())
-}
-
-fn default_workflow_type(draft: &mut Draft<'_>) -> PolarsResult<()> {
-    let Some(workflows) = draft.get(runs::WORKFLOW_ID) else { return Ok(()) };
-    match draft.get(runs::WORKFLOW_TYPE) {
-        Some(types) if types.null_count() == 0 => Ok(()),
-        Some(types) => draft.set(types.zip_with(&types.is_not_null(), &workflows)?, runs::WORKFLOW_TYPE),
-        None => draft.set(workflows, runs::WORKFLOW_TYPE),
     }
 }
 

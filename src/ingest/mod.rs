@@ -7,7 +7,9 @@
 
 pub mod columns;
 pub mod conform;
+mod dates;
 pub mod lake;
+mod merge;
 pub mod names;
 pub mod nextflow;
 pub mod raw;
@@ -17,7 +19,7 @@ pub mod wfformat;
 
 use crate::error::{Error, Result};
 use crate::io::Store;
-use crate::tables::{CanonicalTable, Kind, Reject, Rejects, Runs, Steps, steps};
+use crate::tables::{CanonicalTable, Kind, Reject, Rejects, Runs, Steps, runs, steps};
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use columns::{ColumnMap, ColumnRule, Table};
@@ -102,7 +104,16 @@ impl Source {
     #[must_use]
     pub fn new(from: Dialect, path: impl Into<String>) -> Self {
         let path = path.into();
-        Self { from, path, table: None, workflow_id: None, run_id: None, started_at: None, zone: None, columns: ColumnMap::new() }
+        Self {
+            from,
+            path,
+            table: None,
+            workflow_id: None,
+            run_id: None,
+            started_at: None,
+            zone: None,
+            columns: ColumnMap::new(),
+        }
     }
 
     /// Checks what can be checked before anything is read.
@@ -112,7 +123,10 @@ impl Source {
     pub fn check(&self) -> Result<()> {
         let usage = |error: columns::MapError| Error::Usage(format!("source {:?}: {error}", self.path));
         if !self.columns.is_empty() && !matches!(self.from, Dialect::Csv | Dialect::Parquet) {
-            return Err(Error::Usage(format!("source {:?}: columns: only csv and parquet take a column map", self.path)));
+            return Err(Error::Usage(format!(
+                "source {:?}: columns: only csv and parquet take a column map",
+                self.path
+            )));
         }
         match self.table {
             Some(table) => columns::check(&self.columns, table.schema()).map_err(usage),
@@ -178,6 +192,9 @@ pub async fn ingest_sources(lake: &Store, sources: &[Source]) -> Result<IngestSu
 /// # Errors
 /// See [`ingest_sources`].
 pub async fn ingest_with_progress(lake: &Store, sources: &[Source], progress: &ProgressBar) -> Result<IngestSummary> {
+    if sources.is_empty() {
+        return Ok(IngestSummary::default());
+    }
     let files = find_files(sources).await?;
     progress.set_length(files.len() as u64);
     let mut batch = Batch::default();
@@ -213,11 +230,16 @@ async fn find_files(sources: &[Source]) -> Result<Vec<(&Source, SourceFile)>> {
         let found = sources::find(&source.path, source.from.endings()).await?;
         if source.run_id.is_some() && source.from.is_one_run() && found.len() > 1 {
             let n = found.len();
-            return Err(Error::Usage(format!("source {:?}: one run_id for {n} files, which are a run each; leave it out", source.path)));
+            return Err(Error::Usage(format!(
+                "source {:?}: one run_id for {n} files, which are a run each; leave it out",
+                source.path
+            )));
         }
         files.extend(found.into_iter().map(|file| (source, file)));
     }
-    files.sort_by_key(|(source, file)| source.table == Some(Table::Steps) || (source.table.is_none() && file.name.contains("steps")));
+    files.sort_by_key(|(source, file)| {
+        source.table == Some(Table::Steps) || (source.table.is_none() && file.name.contains("steps"))
+    });
     Ok(files)
 }
 
@@ -261,10 +283,17 @@ fn read_raw(bytes: &[u8], source: &Source, file: &str) -> std::result::Result<Ra
         Dialect::Nextflow => nextflow::read(bytes, &Names::of(file, source.overrides())),
         Dialect::Wfformat => wfformat::read(bytes, &Names::of(file, source.overrides())),
         Dialect::Csv => tabular(&raw::delimited(bytes)?, source),
-        Dialect::Parquet => tabular(&raw::parquet(bytes, None)?, source),
-        Dialect::Canonical if raw::looks_like_parquet(bytes) => tabular(&raw::parquet(bytes, None)?, source),
+        Dialect::Parquet => tabular(&parquet(bytes, source)?, source),
+        Dialect::Canonical if raw::looks_like_parquet(bytes) => tabular(&parquet(bytes, source)?, source),
         Dialect::Canonical => tabular(&raw::delimited(bytes)?, source),
     }
+}
+
+fn parquet(bytes: &[u8], source: &Source) -> std::result::Result<DataFrame, Unreadable> {
+    let is_mapped = |name: &str| source.columns.values().any(|rule| rule.from.as_deref() == Some(name));
+    raw::parquet(bytes, |name| {
+        runs::SCHEMA.field(name).is_some() || steps::SCHEMA.field(name).is_some() || is_mapped(name)
+    })
 }
 
 /// A table as it is, or under the names of a column map.

@@ -46,7 +46,8 @@ struct Trace<'a> {
 
 impl<'a> Trace<'a> {
     fn new(frame: &'a DataFrame) -> Result<Self, Unreadable> {
-        let texts = frame.columns().iter().filter_map(|c| Some((c.name().as_str(), c.as_materialized_series().str().ok()?)));
+        let texts =
+            frame.columns().iter().filter_map(|c| Some((c.name().as_str(), c.as_materialized_series().str().ok()?)));
         let columns: BTreeMap<&str, &StringChunked> = texts.collect();
         let lacks = |what: &str| {
             let found = columns.keys().copied().collect::<Vec<_>>().join(", ");
@@ -193,31 +194,43 @@ fn step_id(task: &Task<'_>, ordinal: usize, is_alone: bool) -> Option<String> {
 /// process and tag is its retry.
 #[derive(Default)]
 struct Counter<'a> {
-    by_attempt: BTreeMap<(Option<&'a str>, Option<&'a str>, i64), usize>,
-    last: BTreeMap<(Option<&'a str>, Option<&'a str>), (usize, i64, bool)>,
+    /// Tasks so far of each process, tag and attempt.
+    seen: BTreeMap<(ProcessAndTag<'a>, i64), usize>,
+    last: BTreeMap<ProcessAndTag<'a>, Last>,
+}
+
+type ProcessAndTag<'a> = (Option<&'a str>, Option<&'a str>);
+
+/// The last task of a process and tag.
+struct Last {
+    ordinal: usize,
+    attempt: i64,
+    has_failed: bool,
 }
 
 impl<'a> Counter<'a> {
+    /// Ordinal and attempt of the next task in the order of submission.
     fn next(&mut self, task: &Task<'a>) -> (usize, i64) {
-        let (process, tag) = (task.process, task.tag);
+        let key = (task.process, task.tag);
         if let Some(attempt) = task.attempt {
-            let seen = self.by_attempt.entry((process, tag, attempt)).or_default();
+            let seen = self.seen.entry((key, attempt)).or_default();
             *seen += 1;
             return (*seen, attempt);
         }
-        let (ordinal, attempt) = match self.last.get(&(process, tag)) {
+        let (ordinal, attempt) = match self.last.get(&key) {
             None => (1, 1),
-            Some((ordinal, attempt, true)) => (*ordinal, attempt + 1),
-            Some((ordinal, _, false)) => (ordinal + 1, 1),
+            Some(last) if last.has_failed => (last.ordinal, last.attempt + 1),
+            Some(last) => (last.ordinal + 1, 1),
         };
-        self.last.insert((process, tag), (ordinal, attempt, task.outcome() == Some(FAILED)));
+        self.last.insert(key, Last { ordinal, attempt, has_failed: task.outcome() == Some(FAILED) });
         (ordinal, attempt)
     }
 }
 
 fn run_row(tasks: &[Task<'_>], ids: &[(Option<String>, i64)], names: &Names) -> Result<DataFrame, Unreadable> {
     let own: Vec<&Task<'_>> = tasks.iter().filter(|task| !task.is_cached()).collect();
-    let started = own.iter().filter_map(|task| known(task.times.submit).into_iter().chain(known(task.times.start)).min());
+    let started =
+        own.iter().filter_map(|task| known(task.times.submit).into_iter().chain(known(task.times.start)).min());
     let ended = own.iter().filter_map(|task| known(task.times.complete)).max();
     let status = run_status(tasks, ids);
     let Some(started) = started.min().or(names.started_at) else {

@@ -20,10 +20,13 @@ fn column(frame: &DataFrame, name: &str) -> Vec<String> {
 
 #[test]
 fn human_units() {
-    for (text, expected) in [("3m 4s", 184e3), ("46.3s", 46.3e3), ("733ms", 733.0), ("1d 2h 3m", 93_780e3), ("12", 12.0)] {
+    for (text, expected) in
+        [("3m 4s", 184e3), ("46.3s", 46.3e3), ("733ms", 733.0), ("1d 2h 3m", 93_780e3), ("12", 12.0)]
+    {
         assert_eq!(milliseconds(text), Some(expected), "{text}");
     }
-    for (text, expected) in [("1.5 GB", 1.5 * 1_073_741_824.0), ("2.6 MB", 2.6 * 1_048_576.0), ("0", 0.0), ("7 B", 7.0)] {
+    for (text, expected) in [("1.5 GB", 1.5 * 1_073_741_824.0), ("2.6 MB", 2.6 * 1_048_576.0), ("0", 0.0), ("7 B", 7.0)]
+    {
         assert_eq!(bytes(text), Some(expected), "{text}");
     }
     for text in ["", "s", "3 parsecs", "GB 1", "1.2.3 GB"] {
@@ -67,7 +70,8 @@ fn raw_numbers_with_commas_and_an_ignored_failure() {
 
 #[test]
 fn tasks_of_one_tag_are_counted() {
-    let text = "name\tstatus\trealtime\nP (a)\tCOMPLETED\t1s\nP (a)\tCOMPLETED\t2s\nQ\tCOMPLETED\t1s\nQ\tCOMPLETED\t1s\n";
+    let text =
+        "name\tstatus\trealtime\nP (a)\tCOMPLETED\t1s\nP (a)\tCOMPLETED\t2s\nQ\tCOMPLETED\t1s\nQ\tCOMPLETED\t1s\n";
     let (_, steps) = read_as("t_2024-01-01_00-00-00.txt", text).unwrap();
     assert_eq!(column(&steps, "step_id"), ["P/a", "P/a#2", "Q/1", "Q/2"]);
 }
@@ -85,7 +89,8 @@ fn values_that_are_no_numbers_are_refused_by_name() {
     let text = "name\tstatus\trealtime\tsubmit\nP\tCOMPLETED\tlong\t1700000000000\nQ\tCOMPLETED\t5s\tyesterday\n";
     let raw = read(text.as_bytes(), &Names::of("t", Overrides::default())).unwrap();
     let steps = conform_steps(&raw.steps.unwrap(), "t").unwrap();
-    let rejects: Vec<_> = steps.rejects.iter().map(|r| (r.row, r.column.clone().unwrap(), r.value.clone().unwrap())).collect();
+    let rejects: Vec<_> =
+        steps.rejects.iter().map(|r| (r.row, r.column.clone().unwrap(), r.value.clone().unwrap())).collect();
     assert_eq!(rejects, [(Some(0), "duration_ms".to_owned(), "long".to_owned())]);
 }
 

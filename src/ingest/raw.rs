@@ -1,8 +1,8 @@
 //! Rows as a source has them, before they are conformed, and how bytes become such rows.
 
 use polars::prelude::{
-    Column, CsvEncoding, CsvParseOptions, CsvReadOptions, DataFrame, DataType, Float64Chunked, Int64Chunked, IntoColumn,
-    IntoSeries, NewChunkedArray, ParquetReader, SerReader, StringChunked, TimeUnit, TimeZone,
+    ArrowDataType, Column, CsvEncoding, CsvParseOptions, CsvReadOptions, DataFrame, DataType, Float64Chunked,
+    Int64Chunked, IntoColumn, IntoSeries, NewChunkedArray, ParquetReader, SerReader, StringChunked, TimeUnit, TimeZone,
 };
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,11 +45,12 @@ pub fn looks_like_parquet(bytes: &[u8]) -> bool {
     bytes.starts_with(PARQUET_MAGIC)
 }
 
-/// Reads a Parquet file; with `columns`, only those of them that it has.
+/// Reads the columns of a Parquet file that are `wanted`; any other comes back as a column of nulls, so that its name
+/// is still known.
 ///
 /// # Errors
-/// [`Unreadable`] when the bytes are none, truncated or corrupt.
-pub fn parquet(bytes: &[u8], columns: Option<&[&str]>) -> Result<DataFrame, Unreadable> {
+/// [`Unreadable`] when the bytes are none, truncated or corrupt, or a wanted column has a type that can't be read.
+pub fn parquet(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<DataFrame, Unreadable> {
     if bytes.is_empty() {
         return Err(Unreadable::Empty);
     }
@@ -63,25 +64,46 @@ pub fn parquet(bytes: &[u8], columns: Option<&[&str]>) -> Result<DataFrame, Unre
         return Err(Unreadable::Format { expected: "Parquet", found, advice: "; write it anew" });
     }
     // The decoder answers some corrupt pages with a panic; a corrupt file must not end the run.
-    match catch_unwind(AssertUnwindSafe(|| decode_parquet(bytes, columns))) {
-        Ok(Ok(frame)) => Ok(frame),
-        Ok(Err(error)) => Err(corrupt(&error.to_string())),
+    match catch_unwind(AssertUnwindSafe(|| decode_parquet(bytes, wanted))) {
+        Ok(decoded) => decoded,
         Err(_) => Err(corrupt("its pages are corrupt")),
     }
 }
 
-fn corrupt(found: &str) -> Unreadable {
-    Unreadable::Format { expected: "Parquet", found: found.to_owned(), advice: "; write it anew" }
+fn corrupt(found: impl std::fmt::Display) -> Unreadable {
+    Unreadable::Format { expected: "Parquet", found: found.to_string(), advice: "; write it anew" }
 }
 
-fn decode_parquet(bytes: &[u8], columns: Option<&[&str]>) -> polars::error::PolarsResult<DataFrame> {
+fn decode_parquet(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<DataFrame, Unreadable> {
     let mut reader = ParquetReader::new(Cursor::new(bytes));
-    let Some(wanted) = columns else {
-        return reader.finish();
-    };
-    let schema = reader.schema()?;
-    let present = wanted.iter().filter(|name| schema.contains(**name)).map(|name| (*name).to_owned()).collect();
-    reader.with_columns(Some(present)).finish()
+    let schema = reader.schema().map_err(corrupt)?;
+    let (wanted, others): (Vec<_>, Vec<_>) = schema.iter_values().partition(|field| wanted(&field.name));
+    if let Some(field) = wanted.iter().find(|field| !is_readable(&field.dtype)) {
+        let found = format!("column {:?} has type {:?}", field.name, field.dtype);
+        let advice = ", which can't be read; write numbers as double or int64";
+        return Err(Unreadable::Format { expected: "Parquet", found, advice });
+    }
+    let names = wanted.iter().map(|field| field.name.to_string()).collect();
+    let rows = reader.num_rows().map_err(corrupt)?;
+    let mut frame = reader.with_columns(Some(names)).finish().map_err(corrupt)?;
+    if frame.width() == 0 {
+        frame = DataFrame::empty_with_height(rows);
+    }
+    let others = others.into_iter().map(|field| Column::full_null(field.name.clone(), frame.height(), &DataType::Null));
+    frame.hstack(&others.collect::<Vec<_>>()).map_err(corrupt)
+}
+
+/// Types that the table library is built with.
+fn is_readable(dtype: &ArrowDataType) -> bool {
+    use ArrowDataType as T;
+    match dtype {
+        T::Int128 | T::UInt128 | T::Float16 | T::Interval(_) | T::FixedSizeList(..) | T::FixedSizeBinary(_) => false,
+        T::Decimal(..) | T::Decimal32(..) | T::Decimal64(..) | T::Decimal256(..) => false,
+        T::List(item) | T::LargeList(item) => is_readable(&item.dtype),
+        T::Struct(fields) => fields.iter().all(|field| is_readable(&field.dtype)),
+        T::Map(..) | T::Union(_) | T::Extension(_) | T::Unknown => false,
+        _ => true,
+    }
 }
 
 /// How the fields of a text file are told apart.
@@ -119,10 +141,8 @@ pub fn delimited(bytes: &[u8]) -> Result<DataFrame, Unreadable> {
     let text = text.trim_start_matches('\u{feff}').as_bytes();
     let quote = (Separator::of(text) == Separator::Comma).then_some(b'"');
     let separator = if quote.is_some() { b',' } else { b'\t' };
-    let parse = CsvParseOptions::default()
-        .with_separator(separator)
-        .with_quote_char(quote)
-        .with_encoding(CsvEncoding::Utf8);
+    let parse =
+        CsvParseOptions::default().with_separator(separator).with_quote_char(quote).with_encoding(CsvEncoding::Utf8);
     let options = CsvReadOptions::default().with_infer_schema_length(Some(0)).with_parse_options(parse);
     let read = catch_unwind(AssertUnwindSafe(|| options.into_reader_with_file_handle(Cursor::new(text)).finish()));
     match read {
@@ -159,7 +179,10 @@ pub(super) fn instants<'a>(name: &str, values: impl Iterator<Item = Parsed<'a, i
 }
 
 fn all_read<T: Copy>(values: &[Parsed<'_, T>]) -> Option<Vec<Option<T>>> {
-    values.iter().map(|value| value.as_ref().map(|v| v.as_ref().ok().copied()).map_or(Some(None), |v| v.map(Some))).collect()
+    values
+        .iter()
+        .map(|value| value.as_ref().map(|v| v.as_ref().ok().copied()).map_or(Some(None), |v| v.map(Some)))
+        .collect()
 }
 
 fn shown<T>(value: &Result<T, &str>, show: impl Fn(&T) -> String) -> String {

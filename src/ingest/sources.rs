@@ -29,7 +29,9 @@ impl SourceFile {
     /// When a store fails; a local file that can't be read is the inner error.
     pub async fn read(&self) -> Result<std::result::Result<Bytes, String>> {
         match &self.place {
-            Place::Local(path) => Ok(std::fs::read(path).map(Bytes::from).map_err(|error| format!("can't be read: {error}"))),
+            Place::Local(path) => {
+                Ok(std::fs::read(path).map(Bytes::from).map_err(|error| format!("can't be read: {error}")))
+            }
             Place::Remote { store, path } => Ok(store.get(path).await?.ok_or_else(|| "is gone".to_owned())),
         }
     }
@@ -72,7 +74,9 @@ fn find_local(location: &str, endings: &[&str]) -> Result<Vec<SourceFile>> {
     let files = walk(root, 0)?.into_iter().filter(|file| {
         file.strip_prefix(root).is_ok_and(|below| matches(pattern, &below.to_string_lossy().replace('\\', "/")))
     });
-    Ok(files.map(|file| local(if base.is_empty() { file.strip_prefix(".").unwrap_or(&file).to_owned() } else { file })).collect())
+    Ok(files
+        .map(|file| local(if base.is_empty() { file.strip_prefix(".").unwrap_or(&file).to_owned() } else { file }))
+        .collect())
 }
 
 fn local(path: PathBuf) -> SourceFile {
@@ -113,7 +117,8 @@ async fn find_remote(location: &str, endings: &[&str]) -> Result<Vec<SourceFile>
     if !pattern.is_empty() {
         return Ok(below.filter(|path| matches(pattern, path)).map(|path| remote(&store, path)).collect());
     }
-    let files: Vec<SourceFile> = below.filter(|path| has_ending(path, endings)).map(|path| remote(&store, path)).collect();
+    let files: Vec<SourceFile> =
+        below.filter(|path| has_ending(path, endings)).map(|path| remote(&store, path)).collect();
     let parent = location.trim_end_matches('/').rsplit_once('/').filter(|(parent, _)| !parent.ends_with('/'));
     match parent {
         Some((parent, name)) if files.is_empty() => {
@@ -152,8 +157,12 @@ fn matches(pattern: &str, path: &str) -> bool {
 fn match_parts(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
         ([], []) => true,
-        (["**", rest @ ..], _) => (0..=path.len()).any(|skipped| match_parts(rest, path.get(skipped..).unwrap_or_default())),
-        ([part, rest @ ..], [name, names @ ..]) => match_name(part.as_bytes(), name.as_bytes()) && match_parts(rest, names),
+        (["**", rest @ ..], _) => {
+            (0..=path.len()).any(|skipped| match_parts(rest, path.get(skipped..).unwrap_or_default()))
+        }
+        ([part, rest @ ..], [name, names @ ..]) => {
+            match_name(part.as_bytes(), name.as_bytes()) && match_parts(rest, names)
+        }
         _ => false,
     }
 }

@@ -4,7 +4,8 @@
 //! - 1.3 has `runtime`, `size` (bytes) and `memory` (kB); later names carry their unit.
 //! - Most files record no times per task: durations and dependencies only.
 //! - Parents are named by id, in older files by name; either way they become the same `step_id`.
-//! - A task called `process_ID000002` or `process_00000002` is one of many: its step is `process/ID000002`.
+//! - A task called `process_ID000002` or `process_00000002` is one of many: its step is `process/ID000002`; so is
+//!   `program_whatever`, where `program` is what it runs.
 
 use super::names::Names;
 use super::raw::{self, Raw, Unreadable};
@@ -21,6 +22,9 @@ const MILLIS_PER_SECOND: f64 = 1e3;
 
 /// Digits that a number without `ID` needs to be the index of a task rather than part of its name.
 const INDEX_DIGITS: usize = 3;
+
+/// A longer "program" is a script.
+const MAX_PROGRAM_CHARS: usize = 128;
 
 /// Reads one instance: the run and its tasks.
 ///
@@ -149,8 +153,20 @@ impl Task {
         }
     }
 
+    /// The category, or the program: its name says what a step does; a script, which some systems put there, does not.
+    fn kind(&self) -> Option<&str> {
+        let program = self.command.as_ref().and_then(|command| command.program.as_deref());
+        let is_name = |text: &&str| {
+            !text.is_empty()
+                && text.len() <= MAX_PROGRAM_CHARS
+                && !text.contains(|letter: char| letter.is_whitespace() || letter == '/')
+        };
+        self.category.as_deref().or(program).filter(is_name)
+    }
+
     fn linked(&self, link: &str) -> Option<Vec<String>> {
-        let linked = self.files.iter().filter(|file| file.link.as_deref().is_some_and(|l| l.eq_ignore_ascii_case(link)));
+        let linked =
+            self.files.iter().filter(|file| file.link.as_deref().is_some_and(|l| l.eq_ignore_ascii_case(link)));
         Some(linked.map(|file| file.id.clone()).collect::<Vec<_>>()).filter(|names| !names.is_empty())
     }
 
@@ -190,7 +206,11 @@ impl Workflow {
                 let by_id = |task: Task| (task.reference().to_owned(), task);
                 let mut ran: BTreeMap<String, Task> = execution.tasks.into_iter().map(by_id).collect();
                 let specified = specification.tasks.into_iter();
-                specified.map(|task| { let ran = ran.remove(task.reference()); task.with_execution(ran) }).collect()
+                let joined = specified.map(|task| {
+                    let ran = ran.remove(task.reference());
+                    task.with_execution(ran)
+                });
+                joined.collect()
             }
             None => self.execution.tasks,
         };
@@ -230,11 +250,14 @@ impl Merged {
     }
 }
 
-/// Process and index of a task.
+/// Process and index of a task. The process is its program where its id begins with that, else what is before the index.
 fn step_of(task: &Task) -> (&str, Option<&str>) {
     let (id, name) = (task.reference(), task.name.as_deref().unwrap_or_default());
-    if let Some(index) = id.strip_prefix(name).and_then(|rest| rest.strip_prefix('_')).filter(|_| !name.is_empty()) {
-        return (name, Some(index));
+    let behind = |process: &str| id.strip_prefix(process)?.strip_prefix('_').filter(|index| !index.is_empty());
+    for process in [task.kind(), Some(name).filter(|name| !name.is_empty())].into_iter().flatten() {
+        if let Some(index) = behind(process) {
+            return (process, Some(index));
+        }
     }
     // Before schema 1.5 an id may be the bare index of a name that ends in it, or have nothing to do with the name.
     let full = if name.ends_with(id) && !name.is_empty() { name } else { id };
@@ -258,12 +281,8 @@ fn step_id(task: &Task) -> String {
     }
 }
 
-/// A program's name says what a step does; a script does not.
-fn step_type(task: &Task) -> String {
-    let program = task.command.as_ref().and_then(|command| command.program.as_deref());
-    let is_name = |text: &&str| !text.is_empty() && !text.contains(char::is_whitespace) && text.len() <= 128;
-    let named = task.category.as_deref().or(program).filter(is_name);
-    named.unwrap_or_else(|| step_of(task).0).to_owned()
+fn step_type(task: &Task) -> &str {
+    task.kind().unwrap_or_else(|| step_of(task).0)
 }
 
 /// The steps that each task waits for: declared by the task itself or by its parents; unknown where neither says.
@@ -316,7 +335,8 @@ fn after(micros: i64, seconds: f64) -> i64 {
 
 fn step_rows(workflow: &Merged, names: &Names) -> polars::error::PolarsResult<DataFrame> {
     let tasks = &workflow.tasks;
-    let measure = |name, value: &dyn Fn(&Task) -> Option<f64>| raw::numbers(name, tasks.iter().map(|t| value(t).map(Ok)));
+    let measure =
+        |name, value: &dyn Fn(&Task) -> Option<f64>| raw::numbers(name, tasks.iter().map(|t| value(t).map(Ok)));
     let starts: Vec<raw::Parsed<'_, i64>> = tasks
         .iter()
         .map(|task| task.executed_at.as_deref().map(|text| time::parse_in(text, names.zone).ok_or(text)))

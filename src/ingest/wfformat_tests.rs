@@ -74,8 +74,21 @@ fn older_schemas_name_parents_and_measure_in_kilobytes() {
 }
 
 #[test]
+fn tasks_of_one_program_are_one_step() {
+    let ran = |id: &str, program: &str| {
+        let command = Some(Command { program: Some(program.into()) });
+        step_id(&Task { id: Some(id.into()), name: Some(id.into()), command, ..Task::default() })
+    };
+    assert_eq!(ran("map_map_HEP2_s_1_ID0000002", "map"), "map/map_HEP2_s_1_ID0000002");
+    assert_eq!(ran("mapMerge_mapMerge_ID0000021", "map"), "mapMerge_mapMerge/ID0000021");
+    assert_eq!(ran("blastall_ID000002", "blastall"), "blastall/ID000002");
+    assert_eq!(ran("align_ID000002", "python"), "align/ID000002");
+}
+
+#[test]
 fn a_short_number_is_part_of_the_name() {
-    let named = |name: &str, id: &str| step_id(&Task { name: Some(name.into()), id: Some(id.into()), ..Task::default() });
+    let named =
+        |name: &str, id: &str| step_id(&Task { name: Some(name.into()), id: Some(id.into()), ..Task::default() });
     assert_eq!(named("bowtie_2", "bowtie_2"), "bowtie_2");
     assert_eq!(named("cpuhog_chain_00000001", "cpuhog_chain_00000001"), "cpuhog_chain/00000001");
     assert_eq!(named("A.FASTQC", "A.FASTQC_2"), "A.FASTQC/2");

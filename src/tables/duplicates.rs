@@ -8,7 +8,9 @@
 use super::{Schema, runs};
 use polars::error::PolarsResult;
 use polars::prelude::row_encode::encode_rows_unordered;
-use polars::prelude::{BinaryOffsetChunked, Column, DataFrame, IdxCa, IdxSize, InitHashMaps, NewChunkedArray, PlHashMap, PlHashSet};
+use polars::prelude::{
+    BinaryOffsetChunked, Column, DataFrame, IdxCa, IdxSize, InitHashMaps, NewChunkedArray, PlHashMap, PlHashSet,
+};
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub fn fates(frame: &DataFrame, schema: &Schema) -> PolarsResult<Option<Vec<Fate
     let Some(shared) = rows_that_share_a_key(&keys) else {
         return Ok(None);
     };
+    let mut frame = frame.clone();
+    frame.rechunk_mut();
     let rows = frame.take(&IdxCa::from_slice("row".into(), &shared))?;
     let contents = encoded(&rows, schema.fields.iter().map(|field| field.name))?;
     let running: Vec<bool> = match rows.column(runs::STATUS) {
@@ -60,6 +64,14 @@ fn rows_that_share_a_key(keys: &BinaryOffsetChunked) -> Option<Vec<IdxSize>> {
     Some(shared.map(|(row, _)| row).collect())
 }
 
+/// The row that has a key for now.
+#[derive(Clone, Copy)]
+struct Standing<'a> {
+    row: usize,
+    content: Option<&'a [u8]>,
+    is_running: bool,
+}
+
 fn decide(
     height: usize,
     keys: &BinaryOffsetChunked,
@@ -68,22 +80,22 @@ fn decide(
     running: &[bool],
 ) -> Vec<Fate> {
     let mut fates = vec![Fate::Stands; height];
-    let mut standing: PlHashMap<Option<&[u8]>, (usize, Option<&[u8]>, bool)> = PlHashMap::new();
+    let mut standing: PlHashMap<Option<&[u8]>, Standing<'_>> = PlHashMap::new();
     for ((&row, content), &is_running) in shared.iter().zip(contents.iter()).zip(running) {
         let row = row as usize;
         let key = keys.get(row);
         let fate = match standing.get(&key).copied() {
             None => Fate::Stands,
-            Some((_, same, _)) if same == content => Fate::Exact,
-            Some((former, _, true)) => {
-                set(&mut fates, former, Fate::Superseded);
+            Some(former) if former.content == content => Fate::Exact,
+            Some(former) if former.is_running => {
+                set(&mut fates, former.row, Fate::Superseded);
                 Fate::Stands
             }
             Some(_) if is_running => Fate::Superseded,
             Some(_) => Fate::Conflict,
         };
         if fate == Fate::Stands {
-            standing.insert(key, (row, content, is_running));
+            standing.insert(key, Standing { row, content, is_running });
         }
         set(&mut fates, row, fate);
     }

@@ -72,7 +72,11 @@ pub static SCHEMA: Schema = Schema {
         Field::required(ATTEMPT, Kind::Integer, "1-based try; retries are rows of their own"),
         Field::optional(DEPENDS_ON, Kind::TextList, "steps it waits for; null unknown, empty known to have none"),
         Field::optional(PARENT_STEP_ID, Kind::Text, "span that it is nested in; no dependency"),
-        Field::optional(STARTED_AT, Kind::Instant, "start of the attempt; of a cached one, in the run that computed it"),
+        Field::optional(
+            STARTED_AT,
+            Kind::Instant,
+            "start of the attempt; of a cached one, in the run that computed it",
+        ),
         Field::optional(ENDED_AT, Kind::Instant, "end of the attempt"),
         Field::measure(DURATION_MS, Kind::Float, "run time, ms; ended_at - started_at where not recorded"),
         Field::optional(STATUS, Kind::Text, "succeeded, failed, cancelled or running"),

@@ -1,6 +1,6 @@
 //! `paceline ingest`: real and bad files, through the command.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 use clap::Parser;
 use paceline::cli::ingest::{IngestArgs, ingest};
@@ -91,7 +91,7 @@ impl World {
     fn partitions(&self, table: &str) -> Vec<(String, DataFrame)> {
         let store = self.store();
         let partitions = self.runtime.block_on(list_partitions(&store, table)).unwrap();
-        let read = |path: &str| raw::parquet(&fs::read(self.path("lake").join(path)).unwrap(), None).unwrap();
+        let read = |path: &str| raw::parquet(&fs::read(self.path("lake").join(path)).unwrap(), |_| true).unwrap();
         let files = partitions.iter().flat_map(|p| p.objects.iter().map(|o| (p.date.to_string(), read(&o.path))));
         files.collect()
     }
@@ -144,7 +144,8 @@ fn a_step_lies_with_its_run() {
     let world = World::new();
     let (runs, steps) = (world.parquet("in/runs.parquet", &runs()), world.parquet("in/steps.parquet", &steps()));
     assert_eq!(world.ingest(&["--from", "canonical", &steps, &runs]), 0);
-    let heights = |table| world.partitions(table).iter().map(|(date, f)| (date.clone(), f.height())).collect::<Vec<_>>();
+    let heights =
+        |table| world.partitions(table).iter().map(|(date, f)| (date.clone(), f.height())).collect::<Vec<_>>();
     let dates = |n, m| vec![("2026-01-01".to_owned(), n), ("2026-01-02".to_owned(), m)];
     assert_eq!(heights("runs"), dates(1, 2));
     assert_eq!(heights("steps"), dates(2, 2), "the step after midnight lies with its run");
@@ -184,7 +185,8 @@ fn the_order_of_files_makes_no_difference() {
     let (one, other) = (World::new(), World::new());
     for (world, order) in [(&one, [0, 1, 2]), (&other, [2, 0, 1])] {
         for at in order {
-            let source = world.parquet("s.parquet", &steps().slice(at + i64::from(at > 0), if at == 0 { 2 } else { 1 }));
+            let source =
+                world.parquet("s.parquet", &steps().slice(at + i64::from(at > 0), if at == 0 { 2 } else { 1 }));
             world.ingest(&["--from", "parquet", &source]);
         }
     }
@@ -201,7 +203,8 @@ fn a_running_row_is_replaced_and_a_conflict_is_refused() {
         )
         .unwrap()
     };
-    let put = |frame| world.ingest(&["--from", "parquet", "--max-rejects-ratio", "1", &world.parquet("s.parquet", &frame)]);
+    let put =
+        |frame| world.ingest(&["--from", "parquet", "--max-rejects-ratio", "1", &world.parquet("s.parquet", &frame)]);
     put(state("running", None));
     put(state("success", Some(5.0)));
     let finished = world.snapshot();
@@ -273,7 +276,8 @@ fn bad_files_alone_are_no_input() {
     is_no_input("nextflow", "table.csv", b"a,b\n1,2\n", "not a trace");
     is_no_input("wfformat", "x.json", b"{\"workflow\": ", "WfFormat");
     let mut naive = steps();
-    let times = Column::new("started_at".into(), [0_i64, 1, 2, 3]).cast(&DataType::Datetime(TimeUnit::Milliseconds, None));
+    let times =
+        Column::new("started_at".into(), [0_i64, 1, 2, 3]).cast(&DataType::Datetime(TimeUnit::Milliseconds, None));
     naive.with_column(times.unwrap()).unwrap();
     is_no_input("parquet", "naive.parquet", &parquet_bytes(&naive), "no time zone");
     let mut typed = steps();
@@ -288,12 +292,12 @@ fn corrupt_bytes_never_end_the_process() {
         let mut bytes = good.clone();
         bytes[at] ^= 0xA5;
         // Whether a flip is noticed depends on where it falls; what matters is an answer instead of an abort.
-        let _ = raw::parquet(&bytes, None);
+        let _ = raw::parquet(&bytes, |_| true);
     }
-    let mut torn = good.clone();
+    let mut torn = good;
     let middle = torn.len() / 3;
     torn.splice(middle..middle + 20, []);
-    assert!(raw::parquet(&torn, None).is_err());
+    assert!(raw::parquet(&torn, |_| true).is_err());
 }
 
 #[test]
@@ -342,7 +346,9 @@ fn bad_rows_are_rejects_and_the_rest_is_kept() {
 fn names_never_become_paths() {
     let world = World::new();
     let mut frame = steps();
-    frame.with_column(Column::new("run_id".into(), ["../../up", "'; drop table runs; --", "<b>&\"x\"</b>", "new\nline"])).unwrap();
+    frame
+        .with_column(Column::new("run_id".into(), ["../../up", "'; drop table runs; --", "<b>&\"x\"</b>", "new\nline"]))
+        .unwrap();
     frame.with_column(Column::new("step_id".into(), ["../a", "/etc/passwd", "a/../b", "é\u{0}"])).unwrap();
     let source = world.parquet("../odd'\"name.parquet", &frame);
     world.ingest(&["--from", "parquet", "--table", "steps", &source]);
@@ -350,7 +356,8 @@ fn names_never_become_paths() {
     let expected = ["steps/date=2026-01-01/part-0.parquet", "steps/date=2026-01-02/part-0.parquet"];
     assert_eq!(paths, expected);
     assert_eq!(world.rows("steps"), 4);
-    let trace = world.write("tr/x.txt", "name\tstatus\trealtime\tsubmit\n../P (<i>\"q\"</i>)\tCOMPLETED\t1s\t1700000000000\n");
+    let trace =
+        world.write("tr/x.txt", "name\tstatus\trealtime\tsubmit\n../P (<i>\"q\"</i>)\tCOMPLETED\t1s\t1700000000000\n");
     world.ingest(&["--from", "nextflow", "--run-id", "../../r", "--workflow-id", "a/b", &trace]);
     assert!(world.snapshot().keys().all(|path| path.contains("/date=")), "{:?}", world.snapshot().keys());
     fs::remove_file(source).unwrap();
@@ -375,7 +382,8 @@ fn a_column_map_renames_converts_and_relabels() {
     let (date, rows) = world.partitions("steps").remove(0);
     assert_eq!(date, "2026-01-01");
     let floats = |name: &str| rows.column(name).unwrap().f64().unwrap().to_vec();
-    let texts = |name: &str| rows.column(name).unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
+    let texts =
+        |name: &str| rows.column(name).unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(floats("duration_ms"), [Some(1_500.0), Some(2_500.0)]);
     assert_eq!(floats("memory_mb"), [Some(536.870_912), Some(1_073.741_824)]);
     assert_eq!(floats("cpu_pct"), [Some(50.0), Some(100.0)]);
@@ -479,9 +487,19 @@ fn real_tables_through_a_column_map() {
         let step_source = folder.join("steps.parquet").display().to_string();
         assert_eq!(world.ingest(&["--from", "parquet", "--column", "workflow_id=workflow", &run_source]), 0);
         world.ingest(&[
-            "--from", "parquet", "--column", "duration_ms=duration_s:s", "--column", "memory_mb=memory_peak_bytes:bytes",
-            "--column", "memory_request_mb=memory_requested_bytes:bytes", "--column", "cpu_request=cpu_requested:cores",
-            "--column", "platform=machine", &step_source,
+            "--from",
+            "parquet",
+            "--column",
+            "duration_ms=duration_s:s",
+            "--column",
+            "memory_mb=memory_peak_bytes:bytes",
+            "--column",
+            "memory_request_mb=memory_requested_bytes:bytes",
+            "--column",
+            "cpu_request=cpu_requested:cores",
+            "--column",
+            "platform=machine",
+            &step_source,
         ]);
         assert_eq!(world.rows("runs") - runs, n_runs);
         assert_eq!(world.rows("steps") - steps + world.rejects().len(), n_steps, "{:?}", world.rejects());

@@ -32,9 +32,16 @@ pub(super) enum CastError {
     Frame(#[from] polars::error::PolarsError),
 }
 
-const NAIVE: &str = ": its timestamps state no time zone; write them as UTC, or give the column a `zone` in a column map";
+const NAIVE: &str =
+    ": its timestamps state no time zone; write them as UTC, or give the column a `zone` in a column map";
 const NO_UNIT: &str = ": its numbers state no unit; give the column a `unit` in a column map";
-const UNPARSABLE_TIME: &str = "unparsable time: expected a date and time with its offset, such as 2026-01-31T09:00:00Z";
+pub(super) const UNPARSABLE_TIME: &str =
+    "unparsable time: expected a date and time with its offset, such as 2026-01-31T09:00:00Z";
+
+const ABSURD_TIME: &str = "unparsable time: it lies outside the years 1 to 9999; is its unit another?";
+
+/// The years that RFC 3339 can write, in microseconds since the epoch.
+const YEARS_1_TO_9999_US: std::ops::Range<i64> = -62_135_596_800_000_000..253_402_300_800_000_000;
 
 /// Brings `column` into the type of `field`.
 pub(super) fn cast(column: &Column, field: &Field) -> Result<Cast, CastError> {
@@ -163,7 +170,8 @@ fn integers(series: &Series) -> Result<(Series, Vec<Fault>), CastError> {
         dtype if dtype.is_float() => {
             let numbers = series.cast(&DataType::Float64)?;
             let values: Vec<Option<i64>> = numbers.f64()?.iter().map(|value| value.and_then(whole)).collect();
-            let failed: Vec<bool> = numbers.f64()?.iter().zip(&values).map(|(v, i)| v.is_some() && i.is_none()).collect();
+            let failed: Vec<bool> =
+                numbers.f64()?.iter().zip(&values).map(|(v, i)| v.is_some() && i.is_none()).collect();
             let series = Int64Chunked::from_slice_options(series.name().clone(), &values).into_series();
             Ok((series, fault(&failed, reason).into_iter().collect()))
         }
@@ -224,6 +232,10 @@ fn out_of_range(series: &Series, field: &Field) -> PolarsResult<Vec<Fault>> {
             let negatives = (range == Range::NonNegative).then(|| where_float(values, |v| v < 0.0, negative));
             [where_float(values, |v| !v.is_finite(), non_finite), negatives.flatten()]
         }
+        (Kind::Instant, _) => {
+            let is_absurd = |micros| !YEARS_1_TO_9999_US.contains(&micros);
+            [where_integer(series.datetime()?.physical(), is_absurd, ABSURD_TIME), None]
+        }
         (Kind::Integer, Range::NonNegative) => [where_integer(series.i64()?, |v| v < 0, negative), None],
         _ => [None, None],
     };
@@ -238,7 +250,11 @@ fn where_float(values: &Float64Chunked, is_bad: impl Fn(f64) -> bool, reason: &'
 }
 
 /// Where an integer column has a value that it can't have.
-pub(super) fn where_integer(values: &Int64Chunked, is_bad: impl Fn(i64) -> bool, reason: &'static str) -> Option<Fault> {
+pub(super) fn where_integer(
+    values: &Int64Chunked,
+    is_bad: impl Fn(i64) -> bool,
+    reason: &'static str,
+) -> Option<Fault> {
     if !values.iter().flatten().any(&is_bad) {
         return None;
     }

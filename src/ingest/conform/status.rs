@@ -19,10 +19,10 @@ pub fn status(word: &str) -> Option<Status> {
     let word = match lower.as_str() {
         "succeeded" | "success" | "successful" | "completed" | "complete" | "ok" | "passed" | "pass" | "done"
         | "finished" | "cached" | "status_code_ok" => SUCCEEDED,
-        "failed" | "failure" | "fail" | "error" | "errored" | "err" | "timeout" | "timed_out" | "crashed" | "killed"
-        | "oom" | "out_of_memory" | "startup_failure" | "exception" | "status_code_error" => FAILED,
-        "cancelled" | "canceled" | "cancel" | "aborted" | "abort" | "stopped" | "terminated" | "revoked" | "skipped"
-        | "upstream_failed" | "removed" => CANCELLED,
+        "failed" | "failure" | "fail" | "error" | "errored" | "err" | "timeout" | "timed_out" | "crashed"
+        | "killed" | "oom" | "out_of_memory" | "startup_failure" | "exception" | "status_code_error" => FAILED,
+        "cancelled" | "canceled" | "cancel" | "aborted" | "abort" | "stopped" | "terminated" | "revoked"
+        | "skipped" | "upstream_failed" | "removed" => CANCELLED,
         "running" | "started" | "in_progress" | "inprogress" | "queued" | "pending" | "waiting" | "scheduled"
         | "submitted" | "new" | "up_for_retry" => RUNNING,
         _ => return None,
@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_column_keeps_nulls_and_names_the_unknown() {
-        let column = StringChunked::from_slice_options("status".into(), &[Some("ok"), None, Some("what"), Some("cached")]);
+        let column =
+            StringChunked::from_slice_options("status".into(), &[Some("ok"), None, Some("what"), Some("cached")]);
         let read = read(&column);
         assert_eq!(read.words.iter().collect::<Vec<_>>(), [Some(SUCCEEDED), None, None, Some(SUCCEEDED)]);
         assert_eq!(read.unknown.unwrap().iter().flatten().collect::<Vec<_>>(), [false, false, true, false]);

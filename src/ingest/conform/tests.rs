@@ -2,7 +2,7 @@
 
 use super::*;
 use polars::df;
-use polars::prelude::{Column, ListNameSpaceImpl, TimeUnit};
+use polars::prelude::{Column, DataType, ListNameSpaceImpl, TimeUnit};
 
 const NOON: i64 = 1_767_268_800_000_000;
 
@@ -68,12 +68,15 @@ fn missing_durations_come_from_the_times() {
 
 #[test]
 fn bad_rows_are_refused_and_named() {
-    let cases: Vec<(Column, (Option<u64>, &str, &str, &str))> = vec![
+    let cases = [
         (Column::new("run_id".into(), [Some("r"), None]), (Some(1), "run_id", "", "missing key")),
         (Column::new("step_id".into(), ["a", ""]), (Some(1), "step_id", "", "missing key")),
         (Column::new("duration_ms".into(), [1.0, -1.0]), (Some(1), "duration_ms", "-1.0", "negative duration")),
         (Column::new("duration_ms".into(), [f64::NAN, 1.0]), (Some(0), "duration_ms", "NaN", "non-finite duration")),
-        (Column::new("duration_ms".into(), [1.0, f64::INFINITY]), (Some(1), "duration_ms", "inf", "non-finite duration")),
+        (
+            Column::new("duration_ms".into(), [1.0, f64::INFINITY]),
+            (Some(1), "duration_ms", "inf", "non-finite duration"),
+        ),
         (Column::new("duration_ms".into(), ["1", "long"]), (Some(1), "duration_ms", "long", "not a number")),
         (Column::new("memory_mb".into(), [f64::NAN, 1.0]), (Some(0), "memory_mb", "NaN", "non-finite value")),
         (Column::new("tokens_in".into(), [-1, 1]), (Some(0), "tokens_in", "-1", "negative value")),
@@ -84,6 +87,10 @@ fn bad_rows_are_refused_and_named() {
         (
             Column::new("ended_at".into(), ["2026-01-01T11:00:00Z", "2026-01-01T13:00:00Z"]),
             (Some(0), "ended_at", "2026-01-01T11:00:00Z", "end before start"),
+        ),
+        (
+            Column::new("started_at".into(), ["2026-01-01T12:00:00Z", "+12026-01-01T12:00:00Z"]),
+            (Some(1), "started_at", "+12026-01-01T12:00:00Z", cast::UNPARSABLE_TIME),
         ),
     ];
     for (column, expected) in cases {
@@ -98,7 +105,9 @@ fn bad_rows_are_refused_and_named() {
 fn times_in_texts_need_an_offset() {
     let steps = with(Column::new("started_at".into(), ["2026-01-01T12:00:00", "soon"]));
     assert_eq!(steps.table.height(), 0);
-    assert!(rejects(&steps).iter().all(|(_, column, _, why)| *column == "started_at" && why.starts_with("unparsable time")));
+    assert!(
+        rejects(&steps).iter().all(|(_, column, _, why)| *column == "started_at" && why.starts_with("unparsable time"))
+    );
 }
 
 #[test]
@@ -121,7 +130,8 @@ fn only_an_execution_that_did_not_succeed_may_lack_a_duration() {
 
 #[test]
 fn whole_files_are_refused() {
-    let naive = Column::new("started_at".into(), [NOON, NOON]).cast(&DataType::Datetime(TimeUnit::Microseconds, None)).unwrap();
+    let naive =
+        Column::new("started_at".into(), [NOON, NOON]).cast(&DataType::Datetime(TimeUnit::Microseconds, None)).unwrap();
     for (column, expected) in [
         (naive, "no time zone"),
         (Column::new("started_at".into(), [NOON, NOON]), "no unit"),
@@ -198,7 +208,10 @@ fn lists_may_be_texts_and_unknown_is_not_none() {
     }
     let steps = with(Column::new("depends_on".into(), [Some("[1"), None]));
     assert_eq!(rejects(&steps)[0].2, "[1");
-    let empty = Column::new("depends_on".into(), [Series::new_empty("".into(), &DataType::Null), Series::new_empty("".into(), &DataType::Null)]);
+    let empty = Column::new(
+        "depends_on".into(),
+        [Series::new_empty("".into(), &DataType::Null), Series::new_empty("".into(), &DataType::Null)],
+    );
     let steps = with(empty);
     assert_eq!((steps.rejects.len(), steps.table.frame().column("depends_on").unwrap().null_count()), (0, 0));
 }
@@ -217,7 +230,8 @@ fn unknown_columns_are_kept_out_and_told() {
 fn odd_names_are_only_names() {
     let odd = ["../../etc/passwd", "<script>alert('x')</script>\n\"quoted\""];
     let steps = with(Column::new("step_id".into(), odd));
-    let kept: Vec<_> = steps.table.frame().column("step_id").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
+    let kept: Vec<_> =
+        steps.table.frame().column("step_id").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect();
     assert_eq!(kept, odd);
 }
 
