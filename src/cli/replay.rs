@@ -104,7 +104,7 @@ fn replay_one(graph: &RunGraph, args: &ReplayArgs) -> std::result::Result<Row, S
 fn read_frame(path: &Path) -> Result<DataFrame> {
     let shown = path.display();
     let bytes = std::fs::read(path).map_err(|e| Error::Input(format!("{shown}: {e}; name a Parquet or CSV file")))?;
-    let frame = if raw::looks_like_parquet(&bytes) { raw::parquet(&bytes, None) } else { raw::delimited(&bytes) };
+    let frame = if raw::looks_like_parquet(&bytes) { raw::parquet(&bytes, |_| true) } else { raw::delimited(&bytes) };
     frame.map_err(|unreadable| Error::Input(format!("{shown}: {unreadable}")))
 }
 

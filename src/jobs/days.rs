@@ -144,7 +144,7 @@ async fn fetch(lake: &Store, objects: &[Object], columns: &'static [&'static str
     for object in objects {
         let (digest, frame) = match lake.fetch_columns(object, columns).await {
             Ok(read) => {
-                let frame = on_cpu(move || raw::parquet(&read.bytes, Some(columns))).await?;
+                let frame = on_cpu(move || raw::parquet(&read.bytes, |name| columns.contains(&name))).await?;
                 (read.digest, frame.map_err(|unreadable| unreadable.to_string()))
             }
             Err(FetchError::NotParquet(reason)) => ("unreadable".to_owned(), Err(reason)),
