@@ -21,7 +21,7 @@ mod section;
 mod size;
 mod unbuilt;
 
-pub use analytics::{Analytics, Degradation};
+pub use analytics::Analytics;
 pub use cron::{Cron, CronError};
 pub use experiments::{Desired, Experiment, Method, Primary, VariantColumn};
 pub use ingest::{ColumnMap, ColumnSource, Dialect, IngestSource, SourceTable};
@@ -72,8 +72,6 @@ pub struct Config {
     pub models: Models,
     /// What is judged.
     pub experiments: Vec<Experiment>,
-    /// When a metric counts as degraded.
-    pub degradation: Degradation,
     /// What the report shows.
     pub reporting: Reporting,
     /// When the job runs.
@@ -225,7 +223,7 @@ impl Config {
             })
         });
         let limits = file.section("limits", Limits::read);
-        let Engine { analytics, optimization, models, experiments, degradation, reporting } = engine;
+        let Engine { analytics, optimization, models, experiments, reporting } = engine;
         Self {
             job,
             lake,
@@ -239,7 +237,6 @@ impl Config {
             optimization,
             models,
             experiments,
-            degradation,
             reporting,
             schedule,
             limits,
@@ -273,7 +270,6 @@ impl Config {
             optimization,
             models,
             experiments,
-            degradation,
             reporting,
             schedule: _,
             limits: _,
@@ -286,12 +282,11 @@ impl Config {
             optimization: &'a Optimization,
             models: &'a Models,
             experiments: &'a [Experiment],
-            degradation: &'a Degradation,
             reporting: &'a Reporting,
         }
         let timezone = timezone.name();
         let counts =
-            WhatCounts { seed: *seed, timezone, analytics, optimization, models, experiments, degradation, reporting };
+            WhatCounts { seed: *seed, timezone, analytics, optimization, models, experiments, reporting };
         #[expect(clippy::expect_used, reason = "structs of numbers, words and word-keyed maps are always JSON")]
         let json = serde_json::to_vec(&counts).expect("settings are JSON");
         blake3::hash(&json).to_hex().to_string()
@@ -304,7 +299,6 @@ struct Engine {
     optimization: Optimization,
     models: Models,
     experiments: Vec<Experiment>,
-    degradation: Degradation,
     reporting: Reporting,
 }
 
@@ -317,9 +311,6 @@ impl Engine {
             optimization: section.section("optimization", Optimization::read),
             models: section.section("ml_models", Models::read),
             experiments,
-            degradation: section.section("monitoring", |monitoring| {
-                monitoring.section("alerts", |alerts| alerts.section("performance_degradation", Degradation::read))
-            }),
             reporting: section.section("reporting", Reporting::read),
         }
     }

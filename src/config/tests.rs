@@ -124,7 +124,6 @@ fn each_key_refuses_what_it_cannot_mean() {
         (&format!("{models}.performance_prediction.accuracy_threshold"), ".nan", "a ratio from 0 to 1"),
         (&format!("{models}.bottleneck_detection.sensitivity"), "0", "a number above 0"),
         (&format!("{models}.bottleneck_detection.min_samples"), "1", "a whole number from 2"),
-        ("performance_optimization.monitoring.alerts.performance_degradation.threshold", "20", "write 0.2 for 20 %"),
         (&format!("{trends}.comparison_periods"), "[7, -30]", "whole numbers of days above 0"),
         (&format!("{trends}.forecast_days"), "0", "a whole number from 1"),
         (&format!("{trends}.confidence_interval"), "95", "write 0.95 for 95 %"),

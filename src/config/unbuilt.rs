@@ -69,6 +69,8 @@ unbuilt! {
         "performance_optimization.monitoring.real_time_dashboard.max_data_points" => ["1000"],
     }
     "sending alerts": {
+        "performance_optimization.monitoring.alerts.performance_degradation.threshold" => ["0.2"],
+        "performance_optimization.monitoring.alerts.performance_degradation.window" => ["3600"],
         "performance_optimization.monitoring.alerts.performance_degradation.severity" => ["medium"],
         "performance_optimization.monitoring.alerts.bottleneck_detected.severity" => ["high"],
         "performance_optimization.monitoring.alerts.bottleneck_detected.auto_escalate" => ["true", "false"],

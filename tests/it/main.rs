@@ -14,3 +14,4 @@ mod publish;
 mod readers;
 mod schedule;
 mod stores;
+mod zones;
