@@ -105,8 +105,7 @@ fn with_plain_schema(batch: &RecordBatch, spec: &TableSpec) -> Result<RecordBatc
     let plain = spec.schema();
     let in_memory = batch.schema();
     let fields = plain.fields().iter().zip(in_memory.fields());
-    let fields: Vec<_> =
-        fields.map(|(to, from)| to.as_ref().clone().with_data_type(from.data_type().clone())).collect();
+    let fields: Vec<_> = fields.map(|(to, from)| to.as_ref().clone().with_data_type(from.data_type().clone())).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     let columns = batch.columns().to_vec();
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
@@ -166,8 +165,10 @@ const NULLS_FIRST: SortOptions = SortOptions { descending: false, nulls_first: t
 /// By all of the key; rows that share one stay in an order that their other columns fix only where the key says so,
 /// which is why tables that may repeat have every column in their key.
 fn sort(batch: &RecordBatch, spec: &TableSpec) -> Result<RecordBatch> {
-    let columns: Vec<SortColumn> =
-        key_columns(batch, spec).into_iter().map(|values| SortColumn { values, options: Some(NULLS_FIRST) }).collect();
+    let columns: Vec<SortColumn> = key_columns(batch, spec)
+        .into_iter()
+        .map(|values| SortColumn { values, options: Some(NULLS_FIRST) })
+        .collect();
     Ok(take_record_batch(batch, &lexsort_to_indices(&columns, None)?)?)
 }
 
@@ -252,12 +253,7 @@ mod tests {
         for spec in TABLES {
             let bytes = write_table(&RecordBatch::new_empty(spec.schema()), spec).unwrap();
             let reader = read_table(bytes.into()).unwrap();
-            assert_eq!(
-                arrow::array::RecordBatchReader::schema(&reader).fields(),
-                spec.schema().fields(),
-                "{}",
-                spec.name
-            );
+            assert_eq!(arrow::array::RecordBatchReader::schema(&reader).fields(), spec.schema().fields(), "{}", spec.name);
             assert_eq!(reader.count(), 0);
         }
     }
@@ -314,8 +310,6 @@ mod tests {
         let grain = about.iter().find(|kv| kv.key == "paceline:grain").unwrap().value.clone().unwrap();
         assert!(grain.starts_with("period"), "{grain}");
         assert!(metadata.row_groups()[0].columns().iter().all(|column| column.statistics().is_some()));
-        assert!(
-            metadata.column_index().is_some() || metadata.row_groups()[0].column(0).column_index_offset().is_some()
-        );
+        assert!(metadata.column_index().is_some() || metadata.row_groups()[0].column(0).column_index_offset().is_some());
     }
 }

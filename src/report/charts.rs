@@ -119,7 +119,7 @@ pub(super) fn fan(fan: &Fan, zone: Tz, id: usize) -> Option<Markup> {
             desc id=(about_id) { (fan.description) }
             @for tick in y_ticks {
                 line.grid x1=(at(left)) x2=(at(width - right)) y1=(at(scale.y(tick))) y2=(at(scale.y(tick))) {}
-                text.tick x=(at(left - 6.0)) y=(at(scale.y(tick) + 4.0)) text-anchor="end" { (format::value(tick, short_unit(&fan.unit))) }
+                text.tick x=(at(left - 6.0)) y=(at(scale.y(tick) + 4.0)) text-anchor="end" { (tick_text(tick, &fan.unit)) }
             }
             @for (tick, text) in time_ticks(fan, zone) {
                 text.tick x=(at(scale.x(tick))) y=(at(height - 8.0)) text-anchor="middle" { (text) }
@@ -183,10 +183,11 @@ fn gapless(points: &[(i64, f64)], period_us: i64) -> Vec<(i64, f64)> {
 }
 
 /// Axis labels have little room; what is counted stands in the title.
-fn short_unit(unit: &str) -> &str {
+fn tick_text(tick: f64, unit: &str) -> String {
     match unit {
-        "tokens" | "calls" | "executions" => "",
-        unit => unit,
+        "ms" | "mb" | "bytes" if tick.abs() < f64::MIN_POSITIVE => "0".to_owned(),
+        "tokens" | "calls" | "executions" => format::count(tick),
+        unit => format::value(tick, unit),
     }
 }
 
@@ -207,7 +208,7 @@ const TIME_STEPS: [f64; 17] = [
 ];
 
 fn step(span: f64, unit: &str) -> f64 {
-    let rough = span / 4.0;
+    let rough = span / 5.0;
     let of_time = TIME_STEPS.iter().copied().find(|step| *step >= rough);
     match of_time {
         Some(step) if unit == "ms" && rough > 500.0 => step,
@@ -231,7 +232,7 @@ fn time_ticks(fan: &Fan, zone: Tz) -> Vec<(i64, String)> {
     let steps =
         [hour / 4, hour, 3 * hour, 6 * hour, 12 * hour, DAY_US, 2 * DAY_US, 7 * DAY_US, 14 * DAY_US, 30 * DAY_US];
     let span = last.saturating_sub(first);
-    let step = steps.into_iter().find(|step| span / step <= 5).unwrap_or((span / 5).max(1));
+    let step = steps.into_iter().find(|step| span / step <= 6).unwrap_or((span / 6).max(1));
     let text = |at: i64| if step < DAY_US { format::clock(at, zone) } else { format::day(at, zone) };
     // A label at the very end would be cut in half.
     let edge = span / 20;
@@ -298,7 +299,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_within_the_axis() {
-        assert_eq!(ticks((0.0, 100.0), "executions"), [0.0, 50.0, 100.0]);
+        assert_eq!(ticks((0.0, 100.0), "executions"), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
         assert_eq!(ticks((0.0, 230_000.0), "ms"), [0.0, 60_000.0, 120_000.0, 180_000.0]);
         for ends in
             [(0.0, 0.0), (f64::NAN, 1.0), (0.0, f64::INFINITY), (1.0, 1.0), (-5.0, -1.0), (0.0, 1e300), (0.0, 5e-324)]

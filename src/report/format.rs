@@ -5,6 +5,8 @@ use chrono_tz::Tz;
 
 /// Stands where there is nothing to show.
 pub const NOTHING: &str = "–";
+/// Between a number and its unit: a line never breaks there.
+const GAP: char = '\u{a0}';
 /// Longer names are cut, so that one of them can't push a table off the page.
 const NAME_CHARS: usize = 80;
 
@@ -31,7 +33,11 @@ pub fn duration(ms: f64) -> String {
     } else {
         pair(size, DAY, "d", HOUR, "h")
     };
-    format!("{sign}{text}")
+    unbroken(&format!("{sign}{text}"))
+}
+
+fn unbroken(text: &str) -> String {
+    text.replace(' ', &GAP.to_string())
 }
 
 /// `large` units and the rest in `small` ones, rounded to whole small ones first so that 59.9 s never reads `60 s`.
@@ -70,10 +76,10 @@ fn scaled(value: f64, units: &[(f64, &str)]) -> String {
     let (sign, size) = (minus(value), value.abs());
     // 0.9995 of a unit already rounds up to it at three digits.
     let unit = units.iter().find(|(unit, _)| size >= 0.9995 * unit).or(units.last());
-    unit.map_or_else(String::new, |(unit, name)| format!("{sign}{}{name}", significant(size / unit, 3)))
+    unit.map_or_else(String::new, |(unit, name)| unbroken(&format!("{sign}{}{name}", significant(size / unit, 3))))
 }
 
-/// US dollars: `$1,234`, `$12.34`, `$0.0123`.
+/// US dollars: `$1,234`, `$12.34`, `$0.30`, `$0.0123`.
 #[must_use]
 pub fn usd(value: f64) -> String {
     if !value.is_finite() {
@@ -82,7 +88,7 @@ pub fn usd(value: f64) -> String {
     let (sign, size) = (minus(value), value.abs());
     if size >= 999.5 {
         format!("{sign}${}", grouped(size.round()))
-    } else if size >= 0.995 || size < 1e-9 {
+    } else if size >= 0.0995 || size < 1e-9 {
         format!("{sign}${size:.2}")
     } else {
         format!("{sign}${}", significant(size, 3))
@@ -98,7 +104,7 @@ pub fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
     // Two digits say all that an estimate knows; near 100 % the distance from it is what matters.
     let digits = if (99.0..100.0).contains(&percent) { 4 } else { 3 };
-    format!("{}{} %", minus(percent), significant(percent.abs(), digits))
+    format!("{}{}{GAP}%", minus(percent), significant(percent.abs(), digits))
 }
 
 /// A relative change: `+12 %`, `−5 %`, and from three times on `× 3.4`.
@@ -108,9 +114,15 @@ pub fn change(ratio: f64) -> String {
         return NOTHING.to_owned();
     }
     if ratio >= 3.0 {
-        return format!("× {}", significant(ratio, 3));
+        return times(ratio);
     }
     signed_percent(ratio - 1.0)
+}
+
+/// A factor: `× 3.4`.
+#[must_use]
+pub fn times(factor: f64) -> String {
+    format!("×{GAP}{}", significant(factor, 3))
 }
 
 /// A difference of ratios with its sign: `+12 %`, `−0.5 %`, `±0 %`.
@@ -119,15 +131,7 @@ pub fn signed_percent(relative: f64) -> String {
     if !relative.is_finite() {
         return NOTHING.to_owned();
     }
-    let text = significant((relative * 100.0).abs(), 2);
-    let sign = if text == "0" {
-        "±"
-    } else if relative < 0.0 {
-        "−"
-    } else {
-        "+"
-    };
-    format!("{sign}{text} %")
+    signed(relative * 100.0, "%")
 }
 
 /// A difference of shares in percentage points: `+3.2 points`.
@@ -136,8 +140,26 @@ pub fn points(difference: f64) -> String {
     if !difference.is_finite() {
         return NOTHING.to_owned();
     }
-    let sign = if difference < 0.0 { "−" } else { "+" };
-    format!("{sign}{} points", significant((difference * 100.0).abs(), 2))
+    signed(difference * 100.0, "points")
+}
+
+fn signed(percent: f64, unit: &str) -> String {
+    let text = tenths(percent.abs());
+    let sign = match text.as_str() {
+        "0" => "±",
+        _ if percent < 0.0 => "−",
+        _ => "+",
+    };
+    format!("{sign}{text}{GAP}{unit}")
+}
+
+/// Changes are never known to more than a tenth of a percent, and large ones not even to that.
+fn tenths(size: f64) -> String {
+    match size {
+        size if size >= 99.5 => significant(size, 3),
+        size if size >= 9.95 => significant(size, 2),
+        size => significant((size * 10.0).round() / 10.0, 2),
+    }
 }
 
 /// A value in the unit that a published table names: `ms`, `mb`, `bytes`, `usd`, `ratio`, `pct`, `tokens`, ….
@@ -150,7 +172,7 @@ pub fn value(value: f64, unit: &str) -> String {
         "usd" => usd(value),
         "ratio" => percent(value),
         "pct" => percent(value / 100.0),
-        "tokens" | "calls" | "executions" if value.is_finite() => format!("{} {unit}", count(value)),
+        "tokens" | "calls" | "executions" if value.is_finite() => format!("{}{GAP}{unit}", count(value)),
         _ => count(value),
     }
 }
@@ -158,7 +180,8 @@ pub fn value(value: f64, unit: &str) -> String {
 /// `lower to upper`, each in `unit`.
 #[must_use]
 pub fn range(lower: f64, upper: f64, unit: &str) -> String {
-    format!("{} to {}", value(lower, unit), value(upper, unit))
+    let first = if matches!(unit, "tokens" | "calls" | "executions") { count(lower) } else { value(lower, unit) };
+    format!("{first} to {}", value(upper, unit))
 }
 
 /// A probability as people say it: `95 %`.
@@ -296,6 +319,10 @@ pub fn grouped_usize(n: usize) -> String {
 mod tests {
     use super::*;
 
+    fn plain(text: &str) -> String {
+        text.replace(GAP, " ")
+    }
+
     #[test]
     fn durations_read_as_people_say_them() {
         let cases = [
@@ -315,26 +342,49 @@ mod tests {
             (f64::INFINITY, NOTHING),
         ];
         for (ms, expected) in cases {
-            assert_eq!(duration(ms), expected, "{ms}");
+            assert_eq!(plain(&duration(ms)), expected, "{ms}");
         }
     }
 
     #[test]
     fn numbers_have_sensible_digits() {
-        assert_eq!([bytes(0.0), bytes(12.0), bytes(999_600.0), bytes(1.234e9)], ["0 B", "12 B", "1 MB", "1.23 GB"]);
-        assert_eq!([count(3.0), count(12_345.0), count(1_234_567.0), count(0.25)], ["3", "12,345", "1.23 M", "0.25"]);
-        assert_eq!([count(-12_345.0), count(1e300), count(99_999.4)], ["−12,345", "1.00e288 T", "99,999"]);
-        assert_eq!([usd(0.0), usd(0.012_34), usd(12.345_6), usd(12_345.6)], ["$0.00", "$0.0123", "$12.35", "$12,346"]);
-        assert_eq!(
-            [percent(0.1234), percent(0.9987), percent(1.0), percent(0.0)],
-            ["12.3 %", "99.87 %", "100 %", "0 %"]
-        );
-        assert_eq!([change(1.25), change(0.5), change(1.0), change(3.456)], ["+25 %", "−50 %", "±0 %", "× 3.46"]);
-        assert_eq!(
-            [significant(1_234.5, 3), significant(0.000_123_4, 2), significant(99.96, 3)],
-            ["1,230", "0.00012", "100"]
-        );
-        assert_eq!([value(1_500.0, "mb"), value(150.0, "pct"), value(3.0, "tokens")], ["1.5 GB", "150 %", "3 tokens"]);
+        let cases = [
+            (bytes(0.0), "0 B"),
+            (bytes(12.0), "12 B"),
+            (bytes(999_600.0), "1 MB"),
+            (bytes(1.234e9), "1.23 GB"),
+            (count(3.0), "3"),
+            (count(12_345.0), "12,345"),
+            (count(-12_345.0), "−12,345"),
+            (count(1_234_567.0), "1.23 M"),
+            (count(0.25), "0.25"),
+            (count(99_999.4), "99,999"),
+            (usd(0.0), "$0.00"),
+            (usd(0.012_34), "$0.0123"),
+            (usd(0.3), "$0.30"),
+            (usd(12.345_6), "$12.35"),
+            (usd(12_345.6), "$12,346"),
+            (percent(0.1234), "12.3 %"),
+            (percent(0.9987), "99.87 %"),
+            (percent(1.0), "100 %"),
+            (percent(0.0), "0 %"),
+            (change(1.25), "+25 %"),
+            (change(0.5), "−50 %"),
+            (change(1.0), "±0 %"),
+            (change(1.0099), "+1 %"),
+            (change(2.234), "+123 %"),
+            (change(3.456), "× 3.46"),
+            (points(-0.0321), "−3.2 points"),
+            (significant(1_234.5, 3), "1,230"),
+            (significant(0.000_123_4, 2), "0.00012"),
+            (significant(99.96, 3), "100"),
+            (value(1_500.0, "mb"), "1.5 GB"),
+            (value(150.0, "pct"), "150 %"),
+            (range(3.0, 4.0, "tokens"), "3 to 4 tokens"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(plain(&text), expected);
+        }
     }
 
     #[test]

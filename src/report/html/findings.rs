@@ -1,8 +1,8 @@
 //! What changed, what is slow, what is strange.
 
 use super::{heads, more, severity_class, subject, table, tone_class};
-use crate::report::charts;
 use crate::report::view::{Anomalies, Anomaly, Capped, Change, Changes, Slow, SlowStep};
+use crate::report::{charts, format};
 use maud::{Markup, html};
 
 pub(super) fn changes(changes: &Changes) -> Markup {
@@ -44,7 +44,7 @@ fn item(change: &Change, id: usize) -> Markup {
 
 pub(super) fn slow(slow: &Slow) -> Markup {
     html! {
-        p { "Share of a run's end-to-end time that each costs, found by replaying recorded runs without it. Whiskers are intervals." }
+        p { "Share of a run's end-to-end time that each costs, found by replaying recorded runs without it. All bars are on one scale, which ends at " (format::percent(slow.axis_end)) "; whiskers are intervals." }
         ol.items { @for step in &slow.items.items { (slow_step(step, slow.axis_end)) } }
         (more(&slow.items, "with smaller impact", "bottlenecks"))
     }
@@ -54,7 +54,7 @@ fn slow_step(step: &SlowStep, axis_end: f64) -> Markup {
     let title = format!("{}: {} ({})", step.subject.line(), step.share, step.interval);
     html! {
         li.item {
-            h4 { (subject(&step.subject)) " " span class=(severity_class(&step.severity)) { (step.kind) ", " (step.severity) } }
+            h3 { (subject(&step.subject)) " " span class=(severity_class(&step.severity)) { (step.kind) ", " (step.severity) } }
             (charts::bar(step.impact, step.impact_lower, step.impact_upper, axis_end, &title))
             p.figures { b { (step.share) } span.muted.small { " (" (step.interval) ")" } ", " (step.cost) " of a typical run" }
             p { (step.description) }

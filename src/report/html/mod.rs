@@ -136,14 +136,13 @@ fn subject(subject: &Subject) -> Markup {
     }
 }
 
-/// A table that scrolls within the page where it is wider.
+/// A table that scrolls within the page where it is wider; its caption does not.
 fn table(caption: &str, head: &Markup, rows: &Markup) -> Markup {
     html! {
-        div.scroll { table {
-            caption { (caption) }
-            thead { tr { (head) } }
-            tbody { (rows) }
-        } }
+        figure.table {
+            figcaption { (caption) }
+            div.scroll { table { thead { tr { (head) } } tbody { (rows) } } }
+        }
     }
 }
 

@@ -88,8 +88,8 @@ fn listed(total: &str, reasons: &Capped<Reason>, about: &str, name: &str) -> Mar
         }
     };
     html! {
-        p { (total) " Reasons that differ only in their numbers are counted together." }
-        (table("Most frequent first.", &heads(&names), &rows))
+        p { (total) }
+        (table("Most frequent first. Reasons that differ only in their numbers are counted together.", &heads(&names), &rows))
         (more(reasons, "reasons", name))
     }
 }

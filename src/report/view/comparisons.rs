@@ -49,7 +49,7 @@ fn comparison(row: &ComparisonRow) -> Comparison {
         workflow_type: format::name(workflow_type),
         dimension: format::words(dimension),
         finding: finding(&format::name(a), &format::name(b), metric, *ratio, *ratio_lower..=*ratio_upper),
-        ratio: format!("× {}", text(*ratio)),
+        ratio: format::times(*ratio),
         interval: format!("{} to {}, {}", text(*ratio_lower), text(*ratio_upper), format::level(*level)),
         n: format!("{} and {}", count(*n_a), count(*n_b)),
     }

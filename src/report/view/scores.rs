@@ -160,10 +160,7 @@ fn prediction_score(row: &ModelScoreRow) -> PredictionScore {
         mdape: share(row.mdape),
         wape: share(row.wape),
         coverage: coverage_text(row.coverage, row.level),
-        width: row
-            .width_ratio
-            .filter(|w| w.is_finite())
-            .map_or_else(|| format::NOTHING.to_owned(), |width| format!("× {}", format::significant(width, 3))),
+        width: row.width_ratio.filter(|w| w.is_finite()).map_or_else(|| format::NOTHING.to_owned(), format::times),
     }
 }
 
