@@ -50,7 +50,8 @@ impl Store {
         }
         let (inner, prefix) = object_store::parse_url_opts(&url, options).map_err(|source| {
             let shown = redacted(&url);
-            Error::Usage(format!("{shown} is no location: {source}; write file:///…, s3://…, gs://… or az://…"))
+            let why = source.to_string().replace(url.as_str(), &shown);
+            Error::Usage(format!("{shown} is no location: {why}; write file:///…, s3://…, gs://… or az://…"))
         })?;
         Ok(Self { inner: Arc::from(inner), prefix, url: redacted(&url) })
     }
@@ -72,8 +73,10 @@ impl Store {
     }
 
     fn relative(&self, path: &Path) -> String {
-        path.prefix_match(&self.prefix)
-            .map_or_else(|| path.to_string(), |parts| parts.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/"))
+        path.prefix_match(&self.prefix).map_or_else(
+            || path.to_string(),
+            |parts| parts.map(|p| p.as_ref().to_owned()).collect::<Vec<_>>().join("/"),
+        )
     }
 
     fn failed(&self, action: &'static str, path: &str, source: object_store::Error) -> Error {
@@ -187,13 +190,19 @@ impl Store {
 
     async fn parquet_tail(&self, object: &Object) -> std::result::Result<(Bytes, u64), FetchError> {
         if object.size < 12 {
-            return Err(FetchError::NotParquet(format!("the file has {} bytes; a Parquet file has 12 or more", object.size)));
+            return Err(FetchError::NotParquet(format!(
+                "the file has {} bytes; a Parquet file has 12 or more",
+                object.size
+            )));
         }
         let guess = FOOTER_GUESS.min(object.size);
         let tail = self.range(&object.path, GetRange::Suffix(guess)).await?;
         let needed = footer_length(&tail)?.saturating_add(8);
         if needed > object.size {
-            return Err(FetchError::NotParquet(format!("its footer claims {needed} bytes of {}: it is truncated", object.size)));
+            return Err(FetchError::NotParquet(format!(
+                "its footer claims {needed} bytes of {}: it is truncated",
+                object.size
+            )));
         }
         let tail = if needed > guess { self.range(&object.path, GetRange::Suffix(needed)).await? } else { tail };
         let start = object.size - tail.len() as u64;
@@ -272,8 +281,10 @@ fn as_is(part: &str) -> PathPart<'_> {
 
 fn to_url(location: &str) -> Result<Url> {
     if location.contains("://") {
-        return Url::parse(location)
-            .map_err(|e| Error::Usage(format!("{location:?} is no URL: {e}; write file:///…, s3://…, gs://… or az://…")));
+        // What can't be parsed may hold a password all the same, so no message shows it.
+        return Url::parse(location).map_err(|e| {
+            Error::Usage(format!("the location is no URL: {e}; write file:///…, s3://…, gs://… or az://…"))
+        });
     }
     let plain = location.strip_prefix("file:").unwrap_or(location);
     let path = std::path::absolute(plain).map_err(|e| Error::Usage(format!("{location:?} is no path: {e}")))?;

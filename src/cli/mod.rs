@@ -1,1 +1,5 @@
-//! To come.
+//! The commands: arguments in, exit code out.
+
+pub mod ledger;
+pub mod migrate;
+pub mod output;

@@ -490,9 +490,9 @@ pub fn recommendation(recommendation: &Recommendation) -> RecommendationRow {
 }
 
 fn action_list(actions: &[Action]) -> Json {
-    let list = actions.iter().map(|Action { op, path, from, to }| {
-        serde_json::json!({ "op": op, "path": path, "from": from, "to": to })
-    });
+    let list = actions
+        .iter()
+        .map(|Action { op, path, from, to }| serde_json::json!({ "op": op, "path": path, "from": from, "to": to }));
     Json(serde_json::Value::Array(list.collect()).to_string())
 }
 

@@ -1,3 +1,14 @@
-//! The one integration-test binary.
+//! The integration tests of paceline, in one binary.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and say what they skip"
+)]
+
+mod postgres;
+mod publish;
+mod readers;
 mod report;
+mod stores;

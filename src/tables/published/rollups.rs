@@ -210,4 +210,3 @@ fn list(values: ArrayRef, offsets: OffsetBuffer<i32>) -> Result<ArrayRef, ArrowE
     let item = Field::new("item", values.data_type().clone(), false);
     Ok(Arc::new(ListArray::try_new(Arc::new(item), offsets, values, None)?))
 }
-

@@ -1,5 +1,4 @@
 //! The report from published tables: complete, empty, hostile and huge ones.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod fixture;
 
