@@ -25,3 +25,4 @@ pub use paceline_pure as pure;
 
 pub mod publish;
 pub mod report;
+pub mod sample;

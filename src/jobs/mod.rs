@@ -1,1 +1,3 @@
-//! To come.
+//! What the commands do: read, call, publish; and when.
+
+pub mod schedule;

@@ -7,13 +7,14 @@ use super::rollups::{self, Wanted};
 use super::view::{drawn_changes, forecast_candidates};
 use crate::error::{Error, Result};
 use crate::io::Store;
+use crate::publish::ledger::{State, as_of_folder};
 use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
 use crate::tables::published::{
     AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow, ModelScoreRow,
-    Partition, RecommendationRow, RejectRow, SkipRow, TABLES, TrendRow,
+    RecommendationRow, RejectRow, SkipRow, TrendRow,
 };
-use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,21 +131,15 @@ impl Tally {
     }
 }
 
-/// The instants as of which something is published, oldest first.
+/// The instants as of which a run was committed, oldest first. What lies in the folders without an entry in the ledger
+/// is what a crash left behind.
 ///
 /// # Errors
-/// When the store can't be listed.
+/// When the ledger can't be read, or does not verify.
 pub async fn as_ofs(store: &Store) -> Result<BTreeSet<DateTime<Utc>>> {
-    let mut found = BTreeSet::new();
-    for table in TABLES.iter().filter(|table| table.partition == Partition::AsOf) {
-        found.extend(store.folders(table.name).await?.iter().filter_map(|folder| as_of_of(folder)));
-    }
-    Ok(found)
-}
-
-fn as_of_of(folder: &str) -> Option<DateTime<Utc>> {
-    let text = folder.strip_prefix("as_of=")?;
-    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H-%M-%SZ").ok().map(|instant| instant.and_utc())
+    let ledger = State::load(store).await?;
+    let runs = ledger.entries().iter().filter_map(|sealed| sealed.entry.event.run());
+    Ok(runs.map(|run| run.slot.as_of).collect())
 }
 
 /// The instant to show: the one asked for, if something is published as of it, or the latest.
@@ -209,7 +204,7 @@ async fn fold<R: Readable, S>(
     mut state: S,
     mut add: impl FnMut(&mut S, R),
 ) -> Result<Option<S>> {
-    let folder = format!("{}/as_of={}", R::SPEC.name, as_of.format("%Y-%m-%dT%H-%M-%SZ"));
+    let folder = format!("{}/as_of={}", R::SPEC.name, as_of_folder(as_of));
     let mut objects = store.list(&folder).await?;
     objects.retain(|object| object.path.ends_with(".parquet"));
     if objects.is_empty() {

@@ -7,8 +7,10 @@
     reason = "tests fail by panicking, and say what they skip"
 )]
 
+mod config;
 mod postgres;
 mod publish;
 mod readers;
 mod report;
+mod schedule;
 mod stores;

@@ -1,0 +1,140 @@
+//! `performance_optimization.analytics`, and when a metric counts as degraded.
+
+use super::document::{Node, Value};
+use super::section::Section;
+use paceline_pure::series::Metric;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What is analysed, and how far back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Analytics {
+    /// Whether anything is analysed at all.
+    pub enabled: bool,
+    /// Days of history before the as-of that are read.
+    pub data_retention_days: u32,
+    /// Grid to which an as-of of `now` is rounded down.
+    pub analysis_interval: Duration,
+    /// Days before the as-of from which a baseline is taken at most; its regime may be shorter.
+    pub baseline_calculation_days: u32,
+    /// What is measured, in published order.
+    pub metrics: Vec<Metric>,
+    /// Lengths of the buckets that are published, shortest first.
+    pub aggregation_levels: Vec<AggregationLevel>,
+    /// The latest days that get buckets shorter than a day.
+    pub subdaily_retention_days: u32,
+}
+
+/// Length of a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum AggregationLevel {
+    /// 5 minutes.
+    #[serde(rename = "5m")]
+    FiveMinutes,
+    /// 15 minutes.
+    #[serde(rename = "15m")]
+    QuarterHour,
+    /// 1 hour.
+    #[serde(rename = "1h")]
+    Hour,
+    /// 1 day.
+    #[serde(rename = "1d")]
+    Day,
+}
+
+impl AggregationLevel {
+    /// All of them, shortest first.
+    pub const ALL: [Self; 4] = [Self::FiveMinutes, Self::QuarterHour, Self::Hour, Self::Day];
+
+    /// The name used in configuration and in published tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FiveMinutes => "5m",
+            Self::QuarterHour => "15m",
+            Self::Hour => "1h",
+            Self::Day => "1d",
+        }
+    }
+
+    /// Length in minutes.
+    #[must_use]
+    pub fn minutes(self) -> u32 {
+        match self {
+            Self::FiveMinutes => 5,
+            Self::QuarterHour => 15,
+            Self::Hour => 60,
+            Self::Day => 24 * 60,
+        }
+    }
+}
+
+impl Analytics {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        let known = Metric::ALL.map(Metric::as_str).join(", ");
+        let metrics = section.items("metrics", &Metric::ALL, &format!("a metric: {known}"), |node| {
+            let name = word(node)?;
+            name.parse().map_err(|_unknown| {
+                super::section::nearest_or(name, Metric::ALL.map(Metric::as_str), "write one of these")
+            })
+        });
+        let levels = section.items("aggregation_levels", &AggregationLevel::ALL, "5m, 15m, 1h or 1d", |node| {
+            let name = word(node)?;
+            let found = AggregationLevel::ALL.into_iter().find(|level| level.as_str() == name);
+            found.ok_or_else(|| "write one of these".to_owned())
+        });
+        let analytics = Self {
+            enabled: section.flag("enabled", true),
+            data_retention_days: section.days("data_retention_days", 90),
+            analysis_interval: section.seconds("analysis_interval", 3600),
+            baseline_calculation_days: section.days("baseline_calculation_days", 30),
+            metrics: sorted(metrics),
+            aggregation_levels: sorted(levels),
+            subdaily_retention_days: section.days("subdaily_retention_days", 7),
+        };
+        analytics.refuse_longer_than_history(section);
+        analytics
+    }
+
+    fn refuse_longer_than_history(&self, section: &Section<'_>) {
+        let kept = self.data_retention_days;
+        let windows = [
+            ("baseline_calculation_days", self.baseline_calculation_days),
+            ("subdaily_retention_days", self.subdaily_retention_days),
+        ];
+        for (key, days) in windows.into_iter().filter(|(_, days)| *days > kept) {
+            let expected = format!("at most data_retention_days ({kept})");
+            section.refuse(key, days, &expected, "lower it, or keep more days");
+        }
+    }
+}
+
+/// When a metric counts as degraded (`performance_optimization.monitoring.alerts.performance_degradation`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Degradation {
+    /// Relative loss that matters, 0.2 = 20 %; it must be significant, too.
+    pub threshold: f64,
+    /// How long before the as-of it is looked for.
+    pub window: Duration,
+}
+
+impl Degradation {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            threshold: section.number("threshold", 0.2, "a ratio above 0 and up to 1", |n| n > 0.0 && n <= 1.0),
+            window: section.seconds("window", 3600),
+        }
+    }
+}
+
+pub(super) fn word(node: &Node) -> Result<&str, String> {
+    match &node.value {
+        Value::Text(text) => Ok(text),
+        _ => Err("write one of these words".to_owned()),
+    }
+}
+
+fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    items.sort();
+    items
+}

@@ -1,0 +1,133 @@
+//! `performance_optimization.experiments`: which A/B comparisons are judged, and how.
+
+use super::parse_instant;
+use super::section::Section;
+use chrono::{DateTime, Utc};
+use paceline_pure::series::Metric;
+use paceline_pure::units::Level;
+use serde::Serialize;
+
+/// One experiment; its unit is the run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Experiment {
+    /// Its name.
+    pub id: String,
+    /// The workflows that take part.
+    pub workflow_type: String,
+    /// The column of `runs` that says which arm a run belongs to.
+    pub variant_column: VariantColumn,
+    /// The arm that the others are compared with.
+    pub control: String,
+    /// What decides.
+    pub primary: Primary,
+    /// How often it may be looked at.
+    pub method: Method,
+    /// Coverage of the intervals.
+    pub level: Level,
+    /// First start that counts, none for all history.
+    pub start: Option<DateTime<Utc>>,
+    /// First start that no longer counts, none while it goes on.
+    pub end: Option<DateTime<Utc>>,
+}
+
+/// Where the arm of a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VariantColumn {
+    /// `variant`.
+    Variant,
+    /// `provider`.
+    Provider,
+    /// `platform`.
+    Platform,
+}
+
+/// The metric that decides, by its mean over runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Primary {
+    /// What is measured.
+    pub metric: Metric,
+    /// Which way is a success.
+    pub direction: Desired,
+}
+
+/// Which way a metric should go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    /// Less is a success.
+    Decrease,
+    /// More is a success.
+    Increase,
+}
+
+/// How an experiment is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// One look, at the end.
+    Fixed,
+    /// Valid at every look.
+    Sequential,
+}
+
+impl Experiment {
+    pub(super) fn read(section: &mut Section<'_>) -> Self {
+        section.choice("unit", (), &[("run_id", ())]);
+        let columns = [
+            ("variant", VariantColumn::Variant),
+            ("provider", VariantColumn::Provider),
+            ("platform", VariantColumn::Platform),
+        ];
+        let experiment = Self {
+            id: section.required_text("id", "a name of the experiment"),
+            workflow_type: section.required_text("workflow_type", "the workflow type that takes part"),
+            variant_column: section.choice("variant_column", VariantColumn::Variant, &columns),
+            control: section.required_text("control", "the arm that the others are compared with"),
+            primary: section.section("primary", Primary::read),
+            method: section.choice(
+                "method",
+                Method::Sequential,
+                &[("sequential", Method::Sequential), ("fixed", Method::Fixed)],
+            ),
+            level: section.level("level", 0.95),
+            start: instant(section, "start"),
+            end: instant(section, "end"),
+        };
+        if let (Some(start), Some(end)) = (experiment.start, experiment.end)
+            && end <= start
+        {
+            section.refuse("end", end.to_rfc3339(), "an instant after start", "swap the two or remove end");
+        }
+        experiment
+    }
+}
+
+impl Primary {
+    fn read(section: &mut Section<'_>) -> Self {
+        section.choice("stat", (), &[("mean", ())]);
+        if section.take("metric").is_none() {
+            section.refuse("metric", "nothing", "the metric that decides", "write it, e.g. execution_time");
+        }
+        let metrics = Metric::ALL.map(|metric| (metric.as_str(), metric));
+        let directions = [("decrease", Desired::Decrease), ("increase", Desired::Increase)];
+        Self {
+            metric: section.choice("metric", Metric::ExecutionTime, &metrics),
+            direction: section.choice("direction", Desired::Decrease, &directions),
+        }
+    }
+}
+
+fn instant(section: &mut Section<'_>, key: &'static str) -> Option<DateTime<Utc>> {
+    section.parsed(key, None, "an RFC 3339 instant", |text| parse_instant(text).map(Some))
+}
+
+/// Two experiments of one name could not be told apart in the results.
+pub(super) fn refuse_equal_ids(section: &Section<'_>, experiments: &[Experiment]) {
+    for (idx, experiment) in experiments.iter().enumerate() {
+        if experiments.iter().take(idx).any(|before| before.id == experiment.id && !before.id.is_empty()) {
+            let found = format!("the id {:?} twice", experiment.id);
+            section.refuse("experiments", found, "an id of its own for each", "rename one of them");
+        }
+    }
+}
