@@ -113,13 +113,14 @@ pub fn listed(rows: &[RecommendationRow]) -> String {
             format::words(&row.status),
         ]
     };
-    table(&header, right_aligned(rows.iter().map(cells).collect(), &[0, 4, 8]))
+    table(&header, right_aligned(&header, rows.iter().map(cells).collect(), &[0, 4, 8]))
 }
 
-/// Pads numbers to one width a column, so that they end below each other.
-fn right_aligned(mut rows: Vec<Vec<String>>, columns: &[usize]) -> Vec<Vec<String>> {
+/// Pads numbers to the width of their column, so that they end below each other and below its name.
+fn right_aligned(header: &[&str], mut rows: Vec<Vec<String>>, columns: &[usize]) -> Vec<Vec<String>> {
     for &column in columns {
-        let width = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        let width = cells.chain(header.get(column).map(|name| name.len())).max().unwrap_or(0);
         for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
             *cell = format!("{cell:>width$}");
         }

@@ -84,18 +84,24 @@ impl Bucket {
         }
         let rank = q.clamp(0.0, 1.0) * (n - 1) as f64;
         let below = rank.floor() as u64;
-        let low = self.order_statistic(below);
-        let high = self.order_statistic((below + 1).min(n - 1));
+        let low = self.order_statistic(below, n);
+        let high = self.order_statistic((below + 1).min(n - 1), n);
         low + (high - low) * rank.fract()
     }
 
-    fn order_statistic(&self, rank: u64) -> f64 {
+    /// The value at 0-based `rank` of `n`; the extremes are exact where the file has them.
+    fn order_statistic(&self, rank: u64, n: u64) -> f64 {
+        if rank == 0 && self.min.is_finite() {
+            return self.min;
+        }
+        if rank + 1 >= n && self.max.is_finite() {
+            return self.max;
+        }
         let mut seen = 0;
         let bin = self.bins.iter().find_map(|(bin, n)| {
             seen += n;
             (seen > rank).then_some(*bin)
         });
-        // The extremes are known exactly where the file has them.
         let value = bin.map_or(f64::NAN, bin_value);
         if self.min <= self.max { value.clamp(self.min, self.max) } else { value }
     }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeZone, Utc};
 use paceline::io::Store;
+use paceline::publish::ledger::{Event, Run, Slot, State, append};
 use paceline::publish::parquet::{write_rows, write_table};
 use paceline::pure::samples::{UNKNOWN, Vocabulary};
 use paceline::pure::series::Metric;
@@ -30,6 +31,21 @@ pub(crate) fn day_us(days: i64) -> i64 {
 pub(crate) async fn put<R: Row>(store: &Store, rows: Vec<R>) {
     let path = format!("{}/as_of=2026-10-05T06-00-00Z/part-0.parquet", R::SPEC.name);
     store.put(&path, write_rows(rows).unwrap()).await.unwrap();
+}
+
+/// The entry that commits what has been put.
+pub(crate) async fn commit(store: &Store) {
+    let slot = Slot {
+        job: "nightly".to_owned(),
+        as_of: as_of(),
+        stages: Vec::new(),
+        config_hash: String::new(),
+        seed: 7,
+        inputs: Vec::new(),
+    };
+    let (version, models) = ("0.1.0".to_owned(), BTreeMap::new());
+    let run = Run { run_id: slot.run_id(), slot, version, models, files: Vec::new() };
+    append(store, &mut State::default(), Event::RunCommitted(run)).await.unwrap();
 }
 
 /// Values between 0 and 1 that look random and are always the same.

@@ -4,11 +4,15 @@ mod fixture;
 
 use chrono_tz::Tz;
 use fixture::{as_of, bottleneck, change_point, put, put_history, put_week, recommendation, skip};
+use paceline::cli::recommend::{RecommendArgs, RecommendCommand, ShowArgs, listed, recommend, shown};
+use paceline::cli::report::{ReportArgs, report};
+use paceline::cli::results::ResultsArgs;
 use paceline::error::Error;
 use paceline::io::Store;
 use paceline::pure::series::Metric;
 use paceline::report::{ViewParams, choose_as_of, html, load, view};
 use paceline::tables::published::{AnomalyRow, ChangePointRow, SkipRow};
+use std::process::Command;
 
 const BERLIN: ViewParams = ViewParams {
     timezone: Tz::Europe__Berlin,
@@ -16,6 +20,8 @@ const BERLIN: ViewParams = ViewParams {
     include_trends: true,
     include_forecasts: true,
 };
+
+const UTC: ViewParams = ViewParams { timezone: Tz::UTC, ..BERLIN };
 
 fn results() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
@@ -168,8 +174,10 @@ async fn numbers_that_are_none_do_not_break_the_page() {
 #[tokio::test]
 async fn the_as_of_is_the_latest_or_the_one_asked_for() {
     let (_folder, store) = results();
-    assert!(matches!(choose_as_of(&store, None).await, Err(Error::Input(_))));
     put::<SkipRow>(&store, Vec::new()).await;
+    let uncommitted = choose_as_of(&store, None).await;
+    assert!(matches!(uncommitted, Err(Error::Input(_))), "{uncommitted:?}");
+    fixture::commit(&store).await;
     assert_eq!(choose_as_of(&store, None).await.unwrap(), as_of());
     assert_eq!(choose_as_of(&store, Some(as_of())).await.unwrap(), as_of());
     let error = choose_as_of(&store, Some(as_of() - chrono::TimeDelta::days(1))).await.unwrap_err();
@@ -182,4 +190,88 @@ async fn a_damaged_file_is_named() {
     store.put("skips/as_of=2026-10-05T06-00-00Z/part-0.parquet", "PAR1 nothing".as_bytes().to_vec()).await.unwrap();
     let error = load(&store, as_of()).await.unwrap_err();
     assert!(error.exit_code() == 6, "{error}");
+}
+
+fn of(folder: &tempfile::TempDir) -> ResultsArgs {
+    ResultsArgs {
+        config: None,
+        results: Some(folder.path().display().to_string()),
+        as_of: paceline::cli::results::PublishedAsOf::Latest,
+    }
+}
+
+#[tokio::test]
+async fn the_command_writes_one_file() {
+    let (folder, store) = results();
+    put_week(&store).await;
+    fixture::commit(&store).await;
+    let out = folder.path().join("report.html");
+    let code = report(&ReportArgs { results: of(&folder), out: Some(out.clone()) }).await.unwrap();
+    assert_eq!((code, std::fs::read_to_string(&out).unwrap()), (0, page(&store, &UTC).await));
+    let nowhere = report(&ReportArgs { results: of(&folder), out: Some(folder.path().join("no/such/x.html")) }).await;
+    assert_eq!(nowhere.unwrap_err().exit_code(), 5);
+}
+
+#[tokio::test]
+async fn recommendations_are_shown_by_the_beginning_of_their_id() {
+    let (folder, store) = results();
+    put_week(&store).await;
+    fixture::commit(&store).await;
+    let show = |id: &str| RecommendArgs {
+        command: RecommendCommand::Show(ShowArgs {
+            id: id.to_owned(),
+            results: of(&folder),
+            format: paceline::cli::output::Format::Json,
+        }),
+    };
+    assert_eq!(recommend(&show("rec-000000000002")).await.unwrap(), 0);
+    for (id, says) in [("rec-", "begins 3 ids"), ("nothing", "recommend list")] {
+        let error = recommend(&show(id)).await.unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(says), "{error}");
+    }
+}
+
+#[test]
+fn recommendations_in_the_terminal() {
+    let mut hostile = recommendation(2, "nightly\u{1b}[2J", "load");
+    hostile.title = "two\nlines".to_owned();
+    let list = listed(&[recommendation(1, "rnaseq", "align"), hostile.clone()]).replace('\u{a0}', " ");
+    assert_eq!(
+        list.lines().map(str::trim_end).collect::<Vec<_>>(),
+        [
+            " rank  id                workflow     what                              saves per run  interval           effort  risk  works  status",
+            "    1  rec-000000000001  rnaseq       Give align 8 cores in place of 4      36 m 40 s  25 m 40 s to 44 m  low     low    70 %  open",
+            "    2  rec-000000000002  nightly␛[2J  two␊lines                             18 m 20 s  12 m 50 s to 22 m  low     low    70 %  open",
+        ]
+    );
+    let one = shown(&hostile).replace('\u{a0}', " ");
+    assert!(one.contains("action       set /steps/load/resources/cpu: 4 → 8") && !one.contains('\u{1b}'), "{one}");
+}
+
+/// A Python that has what the notebooks need; `PACELINE_PYTHON` names one that is not first in PATH.
+fn python() -> Option<String> {
+    let named = std::env::var("PACELINE_PYTHON").ok();
+    let is_complete = |python: &String| {
+        let output = Command::new(python).args(["-c", "import duckdb, matplotlib, polars, pyarrow"]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    named.into_iter().chain(["python3".to_owned()]).find(is_complete)
+}
+
+#[tokio::test]
+async fn the_notebooks_execute_on_published_tables() {
+    let Some(python) = python() else {
+        eprintln!("skipped: no Python with duckdb, matplotlib, polars and pyarrow in PATH or PACELINE_PYTHON");
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/notebook.py");
+    let (full, store) = results();
+    put_week(&store).await;
+    let (empty, store_of_empty) = results();
+    put_history(&store_of_empty).await;
+    for (folder, store) in [(&full, &store), (&empty, &store_of_empty)] {
+        paceline::publish::dictionary::write(store).await.unwrap();
+        let output = Command::new(&python).arg(script).arg(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
