@@ -156,7 +156,8 @@ async fn show(args: &ShowArgs) -> Result<()> {
 /// One recommendation in lines.
 #[must_use]
 pub fn shown(row: &RecommendationRow) -> String {
-    let interval = |lower, upper, unit| format!("{}, {} interval", format::range(lower, upper, unit), format::level(row.level));
+    let interval =
+        |lower, upper, unit| format!("{}, {} interval", format::range(lower, upper, unit), format::level(row.level));
     let mut lines = vec![
         format!("{}. {}", row.rank, format::printable(&row.title)),
         format!("id           {}", format::printable(&row.recommendation_id)),

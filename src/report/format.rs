@@ -88,7 +88,7 @@ pub fn usd(value: f64) -> String {
     let (sign, size) = (minus(value), value.abs());
     if size >= 999.5 {
         format!("{sign}${}", grouped(size.round()))
-    } else if size >= 0.0995 || size < 1e-9 {
+    } else if !(1e-9..0.0995).contains(&size) {
         format!("{sign}${size:.2}")
     } else {
         format!("{sign}${}", significant(size, 3))

@@ -158,7 +158,7 @@ fn tiles(history: &History, workflow: Option<&str>, weeks: &Weeks) -> Vec<Tile> 
         }
     };
     vec![
-        tile("Runs", None, |week| runs(week), format::count),
+        tile("Runs", None, runs, format::count),
         success(&now, &before),
         tile("Median run time", Some(Metric::ExecutionTime), |week| week.times.quantile(0.5), format::duration),
         tile("95 % of runs within", Some(Metric::ExecutionTime), |week| week.times.quantile(0.95), format::duration),

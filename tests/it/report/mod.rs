@@ -135,11 +135,12 @@ async fn names_from_outside_stay_text() {
 #[tokio::test]
 async fn ten_thousand_steps_fit_on_a_page() {
     let (_folder, store) = results();
-    let step = |n: usize| format!("step-{n:05}");
-    let changes = (0..10_000).map(|n| change_point("big", Some(&step(n)), Metric::Cost, 1 + (n % 25) as i64, 1.1));
+    let step = |n: i64| format!("step-{n:05}");
+    let changes = (0..10_000).zip((1..26).cycle());
+    let changes = changes.map(|(n, days)| change_point("big", Some(&step(n)), Metric::Cost, days, 1.1));
     put(&store, changes.collect()).await;
-    put(&store, (1..=10_000).map(|n| bottleneck(n, "big", &step(n as usize), 1.0 / n as f64)).collect()).await;
-    put(&store, (1..=10_000).map(|n| recommendation(n, "big", &step(n as usize))).collect()).await;
+    put(&store, (1..=10_000).map(|n| bottleneck(n, "big", &step(n), 1.0 / n as f64)).collect()).await;
+    put(&store, (1..=10_000).map(|n| recommendation(n, "big", &step(n))).collect()).await;
     put(&store, (0..10_000).map(|n| fixture::anomaly(&step(n), "x", 0.5, "low")).collect()).await;
     put(&store, (0..10_000).map(|n| skip("trends", &step(n), &format!("needs 14, found {n}"))).collect()).await;
     let trends = (0..10_000).map(|n| fixture::trend("big", Some(&step(n)), Metric::Cost, 30, "degrading"));
