@@ -2,6 +2,7 @@
 //! hundreds of thousands of rows, and a page shows a few hundred.
 
 use super::history::{History, SeriesId};
+use super::order::{by_clarity, by_effect, by_impact, by_rank, by_severity, descending, is_open};
 use super::read::{Published as Readable, for_each_row};
 use super::rollups::{self, Wanted};
 use super::view::{drawn_changes, forecast_candidates};
@@ -257,57 +258,6 @@ async fn change_points(store: &Store, as_of: DateTime<Utc>) -> Result<Option<Kep
     let now = as_of.timestamp_micros();
     let recent = now.saturating_sub(CHANGE_DAYS * DAY_US)..=now;
     best(store, as_of, |row: &ChangePointRow| recent.contains(&row.changed_at.0), by_effect).await
-}
-
-/// How far a change goes, the same for twice as much and for half as much; by difference where no ratio is defined.
-pub(super) fn effect_size(row: &ChangePointRow) -> f64 {
-    let ratio = row.effect_ratio;
-    if ratio > 0.0 && ratio.is_finite() { ratio.ln().abs() } else { (row.after - row.before).abs().min(1.0) }
-}
-
-fn descending(a: f64, b: f64) -> Ordering {
-    // Not a number is no effect.
-    let known = |x: f64| if x.is_nan() { f64::NEG_INFINITY } else { x };
-    known(b).total_cmp(&known(a))
-}
-
-fn by_effect(a: &ChangePointRow, b: &ChangePointRow) -> Ordering {
-    descending(effect_size(a), effect_size(b))
-}
-
-fn is_open(row: &BottleneckRow) -> bool {
-    row.status != "resolved"
-}
-
-fn by_impact(a: &BottleneckRow, b: &BottleneckRow) -> Ordering {
-    a.rank.cmp(&b.rank)
-}
-
-fn by_rank(a: &RecommendationRow, b: &RecommendationRow) -> Ordering {
-    a.rank.cmp(&b.rank)
-}
-
-fn by_severity(a: &AnomalyRow, b: &AnomalyRow) -> Ordering {
-    severity_rank(&b.severity).cmp(&severity_rank(&a.severity)).then_with(|| descending(a.score, b.score))
-}
-
-/// 3 for critical, 0 for low and for words that are not known.
-pub(super) fn severity_rank(severity: &str) -> u8 {
-    match severity {
-        "critical" => 3,
-        "high" => 2,
-        "medium" => 1,
-        _ => 0,
-    }
-}
-
-/// By the end of the interval that is nearer to "no difference".
-fn by_clarity(a: &ComparisonRow, b: &ComparisonRow) -> Ordering {
-    let sure = |row: &ComparisonRow| {
-        let (lower, upper) = (row.ratio_lower.ln(), row.ratio_upper.ln());
-        if lower > 0.0 { lower } else { (-upper).max(0.0) }
-    };
-    descending(sure(a), sure(b))
 }
 
 /// Groups alone are in the table; the page shows all executions together, and every forecast.

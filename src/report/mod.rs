@@ -12,6 +12,7 @@ pub mod view;
 
 mod charts;
 mod html;
+mod order;
 
 pub use html::html;
 pub use load::{Published, as_ofs, choose_as_of, load};
