@@ -1,4 +1,5 @@
 //! The integration tests of paceline, in one binary, as linking is what costs time.
+//! The integration tests of paceline, in one binary.
 
 #![expect(
     clippy::unwrap_used,
@@ -12,5 +13,6 @@ mod ingest;
 mod postgres;
 mod publish;
 mod readers;
+mod report;
 mod schedule;
 mod stores;
