@@ -8,6 +8,7 @@ pub mod output;
 pub mod replay;
 pub mod run;
 pub mod schedule;
+mod target;
 
 use crate::error::Result;
 use clap::{Parser, Subcommand};

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, and say what they skip"
 )]
 
+mod commands;
 mod config;
 mod ingest;
 mod postgres;
