@@ -23,8 +23,7 @@ mod unbuilt;
 
 pub use analytics::{Analytics, Degradation};
 pub use cron::{Cron, CronError};
-pub use experiments::{Desired, Experiment, Method, Primary, VariantColumn};
-pub use ingest::{ColumnMap, ColumnSource, Dialect, IngestSource, SourceTable};
+pub use experiments::{Desired, Experiment, Method, Primary};
 pub use locations::{Database, is_url};
 pub use models::{BottleneckDetection, Feature, Models, PerformancePrediction};
 pub use optimization::{
@@ -33,6 +32,7 @@ pub use optimization::{
 pub use reporting::{PerformanceTrends, Reporting};
 
 use crate::error::{Error, Result};
+use crate::ingest::Source;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 use document::Node;
@@ -63,7 +63,7 @@ pub struct Config {
     /// For schedules, weeks and days in reports.
     pub timezone: Tz,
     /// Sources brought into the lake before a run.
-    pub ingest: Vec<IngestSource>,
+    pub ingest: Vec<Source>,
     /// What is analysed, and how far back.
     pub analytics: Analytics,
     /// What is recommended.
@@ -217,7 +217,7 @@ impl Config {
         let seed = file.whole("seed", 7, 0..=i128::from(u64::MAX));
         let as_of = file.parsed("as_of", AsOf::Now, "now, latest or an RFC 3339 instant", AsOf::parse);
         let timezone = file.parsed("timezone", Tz::UTC, "the name of a time zone", parse_timezone);
-        let ingest = file.sections("ingest", IngestSource::read);
+        let ingest = file.sections("ingest", ingest::read);
         let engine = file.section("performance_optimization", Engine::read);
         let schedule = file.section("schedule", |section| {
             section.parsed("run", Cron::hourly(), "a five-field cron expression", |text| {

@@ -1,6 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::document::{Node, Value};
 use super::*;
+use crate::ingest::Dialect;
+use crate::ingest::columns::{Constant, Unit};
 use paceline_pure::series::Metric;
 use paceline_pure::units::Level;
 
@@ -229,20 +231,26 @@ fn ingest_sources_are_read_and_checked() {
                 path: ./x/*.parquet\n    table: steps\n    columns: { duration_ms: { from: seconds, unit: s }, \
                 workflow_type: { value: ci }, status: { from: state, values: { OK: succeeded, 1: failed } } }\n";
     let config = parse(text, "f").unwrap();
-    assert_eq!(config.ingest[0].dialect, Dialect::Nextflow);
+    assert_eq!(config.ingest[0].from, Dialect::Nextflow);
     let columns = &config.ingest[1].columns;
-    assert_eq!(columns["duration_ms"].unit.as_deref(), Some("s"));
-    assert_eq!(columns["workflow_type"].source, ColumnSource::Value("ci".into()));
+    assert_eq!(columns["duration_ms"].unit, Some(Unit::S));
+    assert_eq!(columns["workflow_type"].value, Some(Constant::Text("ci".into())));
     assert_eq!(columns["status"].values["1"], "failed");
     let cases = [
         ("{ from: airflow, path: x }", "reading airflow is not built yet in this version"),
         ("{ from: nextflw, path: x }", "did you mean nextflow?"),
         ("{ from: csv, path: x }", "runs or steps"),
-        ("{ from: nextflow, path: x, table: runs }", "csv and parquet only"),
+        ("{ from: nextflow, path: x, table: runs }", "csv, parquet and canonical only"),
+        ("{ from: canonical, path: x, columns: { run_id: { from: id } } }", "csv and parquet only"),
+        ("{ from: wfformat, path: x, started_at: yesterday }", "with its offset"),
+        ("{ from: nextflow, path: x, zone: Europe/Berlln }", "did you mean Europe/Berlin?"),
         ("{ from: nextflow }", "a file, folder, glob or URL"),
         ("{ path: x }", "what wrote the source"),
-        ("{ from: csv, path: x, table: runs, columns: { a: {} } }", "neither from nor value"),
-        ("{ from: csv, path: x, table: runs, columns: { a: { from: b, unit: furlong } } }", "one of ns"),
+        ("{ from: csv, path: x, table: runs, columns: { status: {} } }", "columns.status: found an empty rule"),
+        ("{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: furlong } } }", "one of ns"),
+        ("{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: mb } } }", "unit of duration_ms"),
+        ("{ from: csv, path: x, table: steps, columns: { durtion_ms: { from: b } } }", "did you mean duration_ms?"),
+        ("{ from: csv, path: x, table: runs, columns: { status: { from: b, value: c } } }", "beside other keys"),
         ("{ from: csv, path: x, table: runs, colums: {} }", "did you mean columns?"),
     ];
     for (source, expected) in cases {
