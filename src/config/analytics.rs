@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What is analysed, and how far back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Analytics {
-    /// Whether anything is analysed at all.
+    /// Whether anything is analysed; if not, only rollups are published.
     pub enabled: bool,
     /// Days of history before the as-of that are read.
     pub data_retention_days: u32,

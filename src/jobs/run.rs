@@ -20,8 +20,10 @@ use chrono::{DateTime, Days, NaiveDate, SubsecRound, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Memory of one execution kept for learning, all columns and the copies that learning makes of them.
+/// Memory of one execution kept for learning: all columns, and the copies that learning makes of them.
 const SAMPLE_BYTES: u64 = 600;
+/// Part of the memory limit that executions kept for learning may take; the rest is for days being read and for series.
+const SAMPLE_SHARE: u64 = 8;
 
 /// What is asked of one run, beside the configuration.
 #[derive(Debug, Clone)]
@@ -74,6 +76,8 @@ struct Places {
 /// [`Error::Input`] when there is nothing to read; a store's or the database's failure before the commit point, when
 /// nothing is published, or after it, when the commit stands and the next run catches up.
 pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
+    let stages = request.stages.enabled(config)?;
+    let request = &Request { stages, ..request.clone() };
     let places = Places::open(config)?;
     let ledger = publish::prepare(&places.results, places.database.as_ref()).await?;
     super::sources::bring_in(config, &places.lake).await?;
@@ -158,7 +162,7 @@ impl Reduction {
         let analytics = &config.analytics;
         let window_days = u64::from(analytics.data_retention_days.max(1));
         let subdaily = Days::new(u64::from(analytics.subdaily_retention_days.saturating_sub(1)));
-        let per_day = config.limits.memory_bytes / SAMPLE_BYTES / window_days;
+        let per_day = config.limits.memory_bytes / SAMPLE_SHARE / SAMPLE_BYTES / window_days;
         Self {
             job: config.job.clone(),
             config_hash: config.hash(),

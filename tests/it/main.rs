@@ -1,4 +1,5 @@
 //! The integration tests of paceline, in one binary, as linking is what costs time.
+//! The integration tests of paceline, in one binary.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,11 +8,13 @@
     reason = "tests fail by panicking, and say what they skip"
 )]
 
+mod commands;
 mod config;
 mod ingest;
 mod postgres;
 mod publish;
 mod readers;
+mod report;
 mod schedule;
 mod stores;
 mod zones;
