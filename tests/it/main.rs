@@ -17,3 +17,4 @@ mod readers;
 mod report;
 mod schedule;
 mod stores;
+mod zones;
