@@ -20,8 +20,10 @@ use chrono::{DateTime, Days, NaiveDate, SubsecRound, Utc};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Memory of one execution kept for learning, all columns and the copies that learning makes of them.
+/// Memory of one execution kept for learning: all columns, and the copies that learning makes of them.
 const SAMPLE_BYTES: u64 = 600;
+/// Part of the memory limit that executions kept for learning may take; the rest is for days being read and for series.
+const SAMPLE_SHARE: u64 = 8;
 
 /// What is asked of one run, beside the configuration.
 #[derive(Debug, Clone)]
@@ -160,7 +162,7 @@ impl Reduction {
         let analytics = &config.analytics;
         let window_days = u64::from(analytics.data_retention_days.max(1));
         let subdaily = Days::new(u64::from(analytics.subdaily_retention_days.saturating_sub(1)));
-        let per_day = config.limits.memory_bytes / SAMPLE_BYTES / window_days;
+        let per_day = config.limits.memory_bytes / SAMPLE_SHARE / SAMPLE_BYTES / window_days;
         Self {
             job: config.job.clone(),
             config_hash: config.hash(),

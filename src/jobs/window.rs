@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// Days that are read at the same time: enough to keep both reading and reducing busy, few enough that memory stays
 /// that of a handful of partitions.
-const DAYS_AT_ONCE: usize = 3;
+const DAYS_AT_ONCE: usize = 2;
 
 /// How the days of the window are reduced.
 #[derive(Debug, Clone)]
@@ -143,21 +143,21 @@ async fn reduce_day(
     let read = days::read(lake, files, reduction.as_of_us).await?;
     let (settings, spill) = (reduction.clone(), Arc::clone(spill));
     let (digest, mut rollups) = on_cpu(move || {
-        let periods = settings.periods_of(date);
-        let buckets = rollup::buckets(&read.day, &periods, &settings.metrics);
-        let words = read.day.vocabulary.words().to_vec();
-        let rollups = buckets
-            .levels
-            .into_iter()
-            .map(|(period, rows)| Ok((period, spill_rollups(&spill, date, period, rows, &words)?)))
-            .collect::<Result<Vec<(Period, Spill)>>>()?;
+        // One period at a time: the finest has the most rows, and none is needed once it is written.
+        let mut rollups: Vec<(Period, Spill)> = Vec::new();
+        for period in settings.periods_of(date) {
+            let rows = rollup::rollups(&read.day, period, &settings.metrics);
+            let words = read.day.vocabulary.words();
+            rollups.push((period, spill_rollups(&spill, date, period, rows, words)?));
+        }
+        let cells = rollup::daily_cells(&read.day, &settings.metrics);
         let provenance = Provenance {
             as_of_us: settings.as_of_us,
             inputs: read.inputs,
             rejects: read.rejects,
             sample_budget: settings.sample_budget,
         };
-        Ok::<_, Error>((rollup::digest(read.day, buckets.daily, provenance), rollups))
+        Ok::<_, Error>((rollup::digest(read.day, cells, provenance), rollups))
     })
     .await??;
     let stale = window.stale(&digest, date, reduction);

@@ -115,15 +115,6 @@ pub struct DailyCell {
     pub sketch: Sketch,
 }
 
-/// The rollups of one day.
-#[derive(Debug, Default)]
-pub struct Buckets {
-    /// The asked-for periods with their rows.
-    pub levels: Vec<(Period, RollupColumns)>,
-    /// One cell a series.
-    pub daily: Vec<DailyCell>,
-}
-
 struct Group {
     workflow_id: u32,
     workflow_type: u32,
@@ -141,19 +132,25 @@ struct FiveMinutes {
     failed: i64,
 }
 
-/// Reduces the day's runs and steps to the asked-for `periods` and `metrics`.
+/// The rollups of one period.
 #[must_use]
-pub fn buckets(day: &Day, periods: &[Period], metrics: &[Metric]) -> Buckets {
-    let ranks = lexical_ranks(day.vocabulary.words());
-    let mut out = Buckets { levels: periods.iter().map(|&p| (p, RollupColumns::default())).collect(), daily: Vec::new() };
-    let mut work = Work::default();
-    // In the order of their names: that is the order of the file.
-    let mut metrics = metrics.to_vec();
-    metrics.sort_unstable_by_key(|metric| metric.as_str());
-    for rows in [&day.runs, &day.steps] {
-        reduce(rows, &ranks, &metrics, &mut work, &mut out);
-    }
-    out
+pub fn rollups(day: &Day, period: Period, metrics: &[Metric]) -> RollupColumns {
+    let mut level = RollupColumns::default();
+    reduce(day, metrics, |group, metric, _is_new_series, work| emit(period, &mut level, group, metric, work));
+    level
+}
+
+/// One cell a series: its day over all providers and platforms.
+#[must_use]
+pub fn daily_cells(day: &Day, metrics: &[Metric]) -> Vec<DailyCell> {
+    let (mut cells, mut first_of_series) = (Vec::new(), 0);
+    reduce(day, metrics, |group, metric, is_new_series, work| {
+        if is_new_series {
+            first_of_series = cells.len();
+        }
+        keep_daily(&mut cells, first_of_series, group, metric, work);
+    });
+    cells
 }
 
 /// Buffers that are used again for every group.
@@ -164,15 +161,34 @@ struct Work {
     cells: Vec<FiveMinutes>,
 }
 
-fn reduce(rows: &Executions, ranks: &[u32], metrics: &[Metric], work: &mut Work, out: &mut Buckets) {
+/// Hands every group's metrics, laid out in 5m buckets, to `take`, in the order of the published key. The flag says
+/// that a new series (workflow and step) begins.
+fn reduce(day: &Day, metrics: &[Metric], mut take: impl FnMut(&Group, Metric, bool, &mut Work)) {
+    let ranks = lexical_ranks(day.vocabulary.words());
+    // In the order of their names: that is the order of the file.
+    let mut metrics = metrics.to_vec();
+    metrics.sort_unstable_by_key(|metric| metric.as_str());
+    let mut work = Work::default();
+    for rows in [&day.runs, &day.steps] {
+        reduce_rows(rows, &ranks, &metrics, &mut work, &mut take);
+    }
+}
+
+fn reduce_rows(
+    rows: &Executions,
+    ranks: &[u32],
+    metrics: &[Metric],
+    work: &mut Work,
+    take: &mut impl FnMut(&Group, Metric, bool, &mut Work),
+) {
     let rank = |code: u32| ranks.get(code as usize).map_or(0, |r| r + 1);
     let series = |i: usize| (rank(rows.workflow_id[i]), rank(rows.workflow_type[i]), rank(rows.step[i]));
     let key = |i: usize| (series(i), rank(rows.provider[i]), rank(rows.platform[i]));
     let mut order: Vec<usize> = (0..rows.len()).collect();
     order.sort_by_cached_key(|&i| (key(i), rows.bucket_us[i], rank(rows.run[i]), rank(rows.step_id[i]), rows.attempt[i]));
-    for members in order.chunk_by(|&a, &b| series(a) == series(b)) {
-        let first_cell = out.daily.len();
-        for members in members.chunk_by(|&a, &b| key(a) == key(b)) {
+    for of_series in order.chunk_by(|&a, &b| series(a) == series(b)) {
+        let mut is_new_series = true;
+        for members in of_series.chunk_by(|&a, &b| key(a) == key(b)) {
             let Some(&first) = members.first() else { continue };
             let group = Group {
                 workflow_id: rows.workflow_id[first],
@@ -186,10 +202,8 @@ fn reduce(rows: &Executions, ranks: &[u32], metrics: &[Metric], work: &mut Work,
                 if work.values.is_empty() {
                     continue;
                 }
-                for (period, level) in &mut out.levels {
-                    emit(*period, level, &group, metric, work);
-                }
-                keep_daily(&mut out.daily, first_cell, &group, metric, work);
+                take(&group, metric, is_new_series, work);
+                is_new_series = false;
             }
         }
     }
@@ -243,6 +257,7 @@ fn merged(bucket: &[FiveMinutes], values: &[f64], sorted: &mut Vec<f64>) -> Opti
 fn keep_daily(daily: &mut Vec<DailyCell>, first_cell: usize, group: &Group, metric: Metric, work: &mut Work) {
     let Work { values, sorted, cells } = work;
     let Some((sketch, _)) = merged(cells, values, sorted) else { return };
+    let sketch = if has_distribution(metric) { sketch } else { sketch.without_bins() };
     let known = daily.iter_mut().skip(first_cell).find(|cell| cell.metric == metric);
     if let Some(cell) = known {
         cell.sketch.merge(&sketch);

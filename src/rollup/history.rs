@@ -5,12 +5,12 @@ use super::digest::{DayDigest, InputFile};
 use super::graphs::RunIssue;
 use super::samples::append;
 use crate::pure::graph::RunGraph;
-use crate::pure::samples::{Samples, UNKNOWN};
+use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::pure::series::{Centre, Metric, Series, SeriesKey};
 use crate::pure::stats::sketch::Sketch;
 use crate::pure::units::DAY_US;
 use crate::tables::Reject;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Everything the analyses see.
 #[derive(Debug, Default)]
@@ -37,9 +37,14 @@ pub struct History {
 #[derive(Debug, Default)]
 pub struct HistoryBuilder {
     history: History,
-    cells: BTreeMap<SeriesKey, BTreeMap<i64, Sketch>>,
-    days: Vec<i64>,
+    words: Vocabulary,
+    /// Days with data of each series, in order of time.
+    cells: HashMap<CellKey, Vec<(i64, Sketch)>>,
+    last_day_us: Option<i64>,
 }
+
+/// Codes of workflow, type and step, and the metric: a fraction of the size of a [`SeriesKey`].
+type CellKey = (u32, u32, u32, Metric);
 
 impl HistoryBuilder {
     /// Adds the day that starts at `day_us`. Days come in order of time; a day that is not over at the cutoff is
@@ -64,38 +69,49 @@ impl HistoryBuilder {
         if day_us + DAY_US > as_of_us {
             return;
         }
-        self.days.push(day_us);
-        let word = |code: u32| digest.vocabulary.word(code).map(str::to_owned);
+        self.last_day_us = Some(day_us);
+        let words = &mut self.words;
+        let translation: Vec<u32> = digest.vocabulary.words().iter().map(|word| words.intern(word)).collect();
+        // An unknown code lies beyond every word and stays unknown.
+        let own = |code: u32| translation.get(code as usize).copied().unwrap_or(UNKNOWN);
         for cell in digest.cells {
-            let key = SeriesKey {
-                workflow_id: word(cell.workflow_id).unwrap_or_default(),
-                workflow_type: word(cell.workflow_type).unwrap_or_default(),
-                step: if cell.step == UNKNOWN { None } else { word(cell.step) },
-                metric: cell.metric,
-            };
-            // An execution can lie in the partition of its run's day and start on the next: it counts for the run's day.
-            self.cells.entry(key).or_default().entry(day_us).or_default().merge(&cell.sketch);
+            let key = (own(cell.workflow_id), own(cell.workflow_type), own(cell.step), cell.metric);
+            self.cells.entry(key).or_default().push((day_us, cell.sketch));
         }
     }
 
     /// The whole. A series reaches from its first day with data to the last complete day of the window.
     #[must_use]
     pub fn finish(self) -> History {
-        let Self { mut history, cells, days } = self;
-        if let Some(&last_day) = days.last() {
-            history.series = cells.into_iter().filter_map(|(key, days)| series(key, days, last_day)).collect();
-        }
+        let Self { mut history, words, cells, last_day_us } = self;
+        let Some(last_day_us) = last_day_us else { return history };
+        let word = |code: u32| words.word(code).map(str::to_owned);
+        let keyed = cells.into_iter().map(|((workflow_id, workflow_type, step, metric), days)| {
+            let key = SeriesKey {
+                workflow_id: word(workflow_id).unwrap_or_default(),
+                workflow_type: word(workflow_type).unwrap_or_default(),
+                step: word(step),
+                metric,
+            };
+            (key, days)
+        });
+        let mut keyed: Vec<(SeriesKey, Vec<(i64, Sketch)>)> = keyed.collect();
+        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        history.series = keyed.into_iter().filter_map(|(key, days)| series(key, days, last_day_us)).collect();
         history
     }
 }
 
-fn series(key: SeriesKey, mut days: BTreeMap<i64, Sketch>, last_day: i64) -> Option<Series> {
-    let start_us = *days.keys().next()?;
-    let length = usize::try_from((last_day - start_us).div_euclid(DAY_US)).ok()? + 1;
-    let sketches: Vec<Sketch> = (0_i64..)
-        .take(length)
-        .map(|day| days.remove(&(start_us + day * DAY_US)).unwrap_or_default())
-        .collect();
+fn series(key: SeriesKey, days: Vec<(i64, Sketch)>, last_day_us: i64) -> Option<Series> {
+    let start_us = days.first()?.0;
+    let length = usize::try_from((last_day_us - start_us).div_euclid(DAY_US)).ok()? + 1;
+    let mut sketches = vec![Sketch::default(); length];
+    for (day_us, sketch) in days {
+        let place = usize::try_from((day_us - start_us).div_euclid(DAY_US)).ok()?;
+        if let Some(day) = sketches.get_mut(place) {
+            *day = sketch;
+        }
+    }
     Some(Series {
         values: sketches.iter().map(|sketch| centre(key.metric, sketch)).collect(),
         counts: sketches.iter().map(|sketch| u32::try_from(sketch.count()).unwrap_or(u32::MAX)).collect(),

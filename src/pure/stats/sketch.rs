@@ -53,7 +53,7 @@ impl Sketch {
     /// The sketch of finite values that are sorted already, with sums that were folded in another order.
     #[must_use]
     pub fn of_sorted(sorted: &[f64], sum: f64, sum_sq: f64) -> Self {
-        let mut bins: Vec<(i16, u32)> = Vec::new();
+        let mut bins: Vec<(i16, u32)> = Vec::with_capacity(sorted.len().min(8));
         for bin in sorted.iter().map(|&value| bin_of(value)) {
             match bins.last_mut() {
                 Some((last, n)) if *last == bin => *n += 1,
@@ -61,7 +61,14 @@ impl Sketch {
             }
         }
         let (min, max) = (sorted.first().copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0));
+        bins.shrink_to_fit();
         Self { count: sorted.len() as u64, sum, sum_sq, min, max, bins }
+    }
+
+    /// Count, sums and extremes alone, for rates and counts whose percentiles nobody asks for.
+    #[must_use]
+    pub fn without_bins(self) -> Self {
+        Self { bins: Vec::new(), ..self }
     }
 
     /// Adds all that `other` has seen.
