@@ -4,6 +4,7 @@ mod anomalies;
 mod days;
 mod engines;
 mod experiments;
+mod graph_skips;
 mod outputs;
 mod progress;
 pub mod run;

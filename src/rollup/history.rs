@@ -2,6 +2,7 @@
 
 use super::arms::{ArmCell, ArmKey};
 use super::digest::{DayDigest, InputFile};
+use super::graphs::RunIssue;
 use super::samples::append;
 use crate::pure::graph::RunGraph;
 use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
@@ -20,6 +21,8 @@ pub struct History {
     pub samples: Samples,
     /// Runs for replay, in order of start.
     pub graphs: Vec<RunGraph>,
+    /// What can't be of their declared dependencies.
+    pub graph_issues: Vec<RunIssue>,
     /// Sums for experiments.
     pub arms: BTreeMap<ArmKey, ArmCell>,
     /// What was read.
@@ -61,6 +64,7 @@ impl HistoryBuilder {
         history.inputs.extend(digest.inputs);
         history.rejects.extend(digest.rejects);
         history.graphs.extend(digest.graphs);
+        history.graph_issues.extend(digest.graph_issues);
         append(&mut history.samples, digest.samples);
         for (key, cell) in digest.arms {
             let into = history.arms.entry(key).or_default();

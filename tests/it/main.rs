@@ -1,5 +1,5 @@
 //! The integration tests of paceline, in one binary, as linking is what costs time.
-//! The integration tests of paceline, in one binary.
+
 
 #![expect(
     clippy::unwrap_used,
