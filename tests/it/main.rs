@@ -7,10 +7,15 @@
     reason = "tests fail by panicking, and say what they skip"
 )]
 
+mod bad_lake;
 mod config;
+mod crash;
 mod ingest;
+mod job;
 mod postgres;
 mod publish;
 mod readers;
+mod rollups;
 mod schedule;
 mod stores;
+mod workplace;
