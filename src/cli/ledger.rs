@@ -1,6 +1,7 @@
 //! `paceline ledger show|verify`: the history of a results folder, and its hash chain.
 
 use super::output::{Format, print, table};
+use super::target::configured;
 use crate::error::{Error, Result};
 use crate::io::Store;
 use crate::publish::ledger::{Sealed, State, verify};
@@ -28,10 +29,10 @@ pub enum LedgerCommand {
 /// Which ledger, and how to print it.
 #[derive(Debug, Clone, Args)]
 pub struct LedgerTarget {
-    /// Where the results lie: a path, file:///…, s3://…, gs://… or az://…
+    /// Where the results lie: a path, file:///…, s3://…, gs://… or az://…; overrules the configuration
     #[arg(long, value_name = "URL")]
     pub results: Option<String>,
-    /// The config file that says where
+    /// Configuration that says where they lie [default: paceline.yaml]
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
     /// table or json
@@ -42,7 +43,8 @@ pub struct LedgerTarget {
 /// Runs the command; says the exit code.
 ///
 /// # Errors
-/// [`Error::Usage`] when there is no location, [`Error::Verification`] for the first fault, the store's errors.
+/// [`Error::Usage`] when there is no location, [`Error::Input`] when there is no ledger to verify,
+/// [`Error::Verification`] for the first fault, the store's errors.
 pub async fn ledger(args: &LedgerArgs) -> Result<u8> {
     match &args.command {
         LedgerCommand::Show(target) => show(&open(target)?, target.format).await?,
@@ -52,8 +54,10 @@ pub async fn ledger(args: &LedgerArgs) -> Result<u8> {
 }
 
 fn open(target: &LedgerTarget) -> Result<Store> {
-    let location = target.results.as_deref().ok_or_else(|| Error::Usage("ledger: give --results URL".to_owned()))?;
-    Store::open(location)
+    match &target.results {
+        Some(location) => Store::open(location),
+        None => Store::open(&configured(target.config.as_deref(), "--results URL")?.results),
+    }
 }
 
 async fn show(store: &Store, format: Format) -> Result<()> {
@@ -90,6 +94,11 @@ fn row(sealed: &Sealed) -> Vec<String> {
 
 async fn check(store: &Store, format: Format) -> Result<()> {
     let verified = verify(store).await?;
+    if verified.entries == 0 {
+        // A mistyped location must not pass for a healthy one.
+        let advice = "check the location, or publish something with `paceline run`";
+        return Err(Error::Input(format!("{}: there is no ledger; {advice}", store.url())));
+    }
     print(&match format {
         Format::Table => {
             format!("{}: {} entries in one chain, {} files as published", store.url(), verified.entries, verified.files)

@@ -1,6 +1,7 @@
 //! `paceline migrate up|down|status`: the Postgres schema.
 
 use super::output::{Format, print, table};
+use super::target::configured;
 use crate::error::{Error, Result};
 use crate::publish::postgres::{Database, MigrationStatus};
 use clap::{Args, Subcommand};
@@ -29,10 +30,11 @@ pub enum MigrateCommand {
 /// Which database, and how to print.
 #[derive(Debug, Clone, Args)]
 pub struct MigrateTarget {
-    /// postgres://user@host/database, or env:NAME for the environment variable that holds it
+    /// postgres://user@host/database, or env:NAME for the environment variable that holds it;
+    /// overrules the configuration
     #[arg(long, value_name = "URL")]
     pub postgres: Option<String>,
-    /// The config file that names it
+    /// Configuration that names it [default: paceline.yaml]
     #[arg(long, value_name = "F")]
     pub config: Option<PathBuf>,
     /// table or json
@@ -57,8 +59,15 @@ pub async fn migrate(args: &MigrateArgs) -> Result<u8> {
 }
 
 fn open(target: &MigrateTarget) -> Result<Database> {
-    let setting = target.postgres.as_deref();
-    Database::from_setting(setting.ok_or_else(|| Error::Usage("migrate: give --postgres URL".to_owned()))?)
+    if let Some(setting) = &target.postgres {
+        return Database::from_setting(setting);
+    }
+    let config = configured(target.config.as_deref(), "--postgres URL")?;
+    let named = config.postgres.ok_or_else(|| {
+        let advice = "set `postgres: env:DATABASE_URL` there, or give --postgres URL";
+        Error::Usage(format!("postgres: the configuration names no database; {advice}"))
+    })?;
+    Database::from_setting(&named.url()?)
 }
 
 fn shown(status: &[MigrationStatus], format: Format) -> String {

@@ -1,4 +1,4 @@
-//! `performance_optimization.analytics`, and when a metric counts as degraded.
+//! `performance_optimization.analytics`.
 
 use super::document::{Node, Value};
 use super::section::Section;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// What is analysed, and how far back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Analytics {
-    /// Whether anything is analysed at all.
+    /// Whether anything is analysed; if not, only rollups are published.
     pub enabled: bool,
     /// Days of history before the as-of that are read.
     pub data_retention_days: u32,
@@ -62,24 +62,6 @@ impl Analytics {
         for (key, days) in windows.into_iter().filter(|(_, days)| *days > kept) {
             let expected = format!("at most data_retention_days ({kept})");
             section.refuse(key, days, &expected, "lower it, or keep more days");
-        }
-    }
-}
-
-/// When a metric counts as degraded (`performance_optimization.monitoring.alerts.performance_degradation`).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Degradation {
-    /// Relative loss that matters, 0.2 = 20 %; it must be significant, too.
-    pub threshold: f64,
-    /// How long before the as-of it is looked for.
-    pub window: Duration,
-}
-
-impl Degradation {
-    pub(super) fn read(section: &mut Section<'_>) -> Self {
-        Self {
-            threshold: section.number("threshold", 0.2, "a ratio above 0 and up to 1", |n| n > 0.0 && n <= 1.0),
-            window: section.seconds("window", 3600),
         }
     }
 }

@@ -2,20 +2,19 @@
 
 use super::parse_instant;
 use super::section::Section;
+use crate::rollup::ARM_METRICS;
 use chrono::{DateTime, Utc};
 use paceline_pure::series::Metric;
 use paceline_pure::units::Level;
 use serde::Serialize;
 
-/// One experiment; its unit is the run.
+/// One experiment; its unit is the run, and the column `variant` says which arm a run belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Experiment {
     /// Its name.
     pub id: String,
     /// The workflows that take part.
     pub workflow_type: String,
-    /// The column of `runs` that says which arm a run belongs to.
-    pub variant_column: VariantColumn,
     /// The arm that the others are compared with.
     pub control: String,
     /// What decides.
@@ -30,22 +29,10 @@ pub struct Experiment {
     pub end: Option<DateTime<Utc>>,
 }
 
-/// Where the arm of a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VariantColumn {
-    /// `variant`.
-    Variant,
-    /// `provider`.
-    Provider,
-    /// `platform`.
-    Platform,
-}
-
 /// The metric that decides, by its mean over runs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Primary {
-    /// What is measured.
+    /// What is measured: one of those that are kept by arm.
     pub metric: Metric,
     /// Which way is a success.
     pub direction: Desired,
@@ -74,15 +61,9 @@ pub enum Method {
 impl Experiment {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
         section.choice("unit", (), &[("run_id", ())]);
-        let columns = [
-            ("variant", VariantColumn::Variant),
-            ("provider", VariantColumn::Provider),
-            ("platform", VariantColumn::Platform),
-        ];
         let experiment = Self {
             id: section.required_text("id", "a name of the experiment"),
             workflow_type: section.required_text("workflow_type", "the workflow type that takes part"),
-            variant_column: section.choice("variant_column", VariantColumn::Variant, &columns),
             control: section.required_text("control", "the arm that the others are compared with"),
             primary: section.section("primary", Primary::read),
             method: section.choice(
@@ -109,7 +90,7 @@ impl Primary {
         if section.take("metric").is_none() {
             section.refuse("metric", "nothing", "the metric that decides", "write it, e.g. execution_time");
         }
-        let metrics = Metric::ALL.map(|metric| (metric.as_str(), metric));
+        let metrics = ARM_METRICS.map(|metric| (metric.as_str(), metric));
         let directions = [("decrease", Desired::Decrease), ("increase", Desired::Increase)];
         Self {
             metric: section.choice("metric", Metric::ExecutionTime, &metrics),

@@ -21,10 +21,9 @@ mod section;
 mod size;
 mod unbuilt;
 
-pub use analytics::{Analytics, Degradation};
+pub use analytics::Analytics;
 pub use cron::{Cron, CronError};
-pub use experiments::{Desired, Experiment, Method, Primary, VariantColumn};
-pub use ingest::{ColumnMap, ColumnSource, Dialect, IngestSource, SourceTable};
+pub use experiments::{Desired, Experiment, Method, Primary};
 pub use locations::{Database, is_url};
 pub use models::{BottleneckDetection, Feature, Models, PerformancePrediction};
 pub use optimization::{
@@ -33,6 +32,7 @@ pub use optimization::{
 pub use reporting::{PerformanceTrends, Reporting};
 
 use crate::error::{Error, Result};
+use crate::ingest::Source;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use chrono_tz::Tz;
 use document::Node;
@@ -63,7 +63,7 @@ pub struct Config {
     /// For schedules, weeks and days in reports.
     pub timezone: Tz,
     /// Sources brought into the lake before a run.
-    pub ingest: Vec<IngestSource>,
+    pub ingest: Vec<Source>,
     /// What is analysed, and how far back.
     pub analytics: Analytics,
     /// What is recommended.
@@ -72,8 +72,6 @@ pub struct Config {
     pub models: Models,
     /// What is judged.
     pub experiments: Vec<Experiment>,
-    /// When a metric counts as degraded.
-    pub degradation: Degradation,
     /// What the report shows.
     pub reporting: Reporting,
     /// When the job runs.
@@ -217,7 +215,7 @@ impl Config {
         let seed = file.whole("seed", 7, 0..=i128::from(u64::MAX));
         let as_of = file.parsed("as_of", AsOf::Now, "now, latest or an RFC 3339 instant", AsOf::parse);
         let timezone = file.parsed("timezone", Tz::UTC, "the name of a time zone", parse_timezone);
-        let ingest = file.sections("ingest", IngestSource::read);
+        let ingest = file.sections("ingest", ingest::read);
         let engine = file.section("performance_optimization", Engine::read);
         let schedule = file.section("schedule", |section| {
             section.parsed("run", Cron::hourly(), "a five-field cron expression", |text| {
@@ -225,7 +223,7 @@ impl Config {
             })
         });
         let limits = file.section("limits", Limits::read);
-        let Engine { analytics, optimization, models, experiments, degradation, reporting } = engine;
+        let Engine { analytics, optimization, models, experiments, reporting } = engine;
         Self {
             job,
             lake,
@@ -239,7 +237,6 @@ impl Config {
             optimization,
             models,
             experiments,
-            degradation,
             reporting,
             schedule,
             limits,
@@ -254,9 +251,10 @@ impl Config {
         self.ingest.iter_mut().for_each(|source| settle(&mut source.path));
     }
 
-    /// blake3 of everything that changes what is published, as canonical JSON. Locations, the database, the
-    /// schedule and the limits don't: the same history analysed elsewhere is the same analysis. Job and as-of count on
-    /// their own in a run's identity, sources by the digests of what they brought.
+    /// blake3 of everything that changes what is published, as canonical JSON. Locations, the database, the schedule
+    /// and its time zone don't: the same history analysed elsewhere is the same analysis. Memory does, for it bounds how
+    /// many executions are learned from. Job and as-of count on their own in a run's identity, sources by the digests of
+    /// what they brought.
     #[must_use]
     pub fn hash(&self) -> String {
         // Destructured, so that a new field must say on which side it stands.
@@ -267,31 +265,28 @@ impl Config {
             postgres: _,
             seed,
             as_of: _,
-            timezone,
+            timezone: _,
             ingest: _,
             analytics,
             optimization,
             models,
             experiments,
-            degradation,
             reporting,
             schedule: _,
-            limits: _,
+            limits: Limits { max_rejects_ratio: _, memory_bytes },
         } = self;
         #[derive(Serialize)]
         struct WhatCounts<'a> {
             seed: u64,
-            timezone: &'a str,
+            memory_bytes: u64,
             analytics: &'a Analytics,
             optimization: &'a Optimization,
             models: &'a Models,
             experiments: &'a [Experiment],
-            degradation: &'a Degradation,
             reporting: &'a Reporting,
         }
-        let timezone = timezone.name();
-        let counts =
-            WhatCounts { seed: *seed, timezone, analytics, optimization, models, experiments, degradation, reporting };
+        let (seed, memory_bytes) = (*seed, *memory_bytes);
+        let counts = WhatCounts { seed, memory_bytes, analytics, optimization, models, experiments, reporting };
         #[expect(clippy::expect_used, reason = "structs of numbers, words and word-keyed maps are always JSON")]
         let json = serde_json::to_vec(&counts).expect("settings are JSON");
         blake3::hash(&json).to_hex().to_string()
@@ -304,7 +299,6 @@ struct Engine {
     optimization: Optimization,
     models: Models,
     experiments: Vec<Experiment>,
-    degradation: Degradation,
     reporting: Reporting,
 }
 
@@ -317,9 +311,6 @@ impl Engine {
             optimization: section.section("optimization", Optimization::read),
             models: section.section("ml_models", Models::read),
             experiments,
-            degradation: section.section("monitoring", |monitoring| {
-                monitoring.section("alerts", |alerts| alerts.section("performance_degradation", Degradation::read))
-            }),
             reporting: section.section("reporting", Reporting::read),
         }
     }

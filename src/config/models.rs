@@ -3,7 +3,6 @@
 use super::section::{Section, nearest_or};
 use paceline_pure::units::Level;
 use serde::Serialize;
-use std::time::Duration;
 
 /// What is learned.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,9 +29,7 @@ pub struct PerformancePrediction {
     pub enabled: bool,
     /// What is looked at, sorted; all of it is known before a step starts.
     pub features: Vec<Feature>,
-    /// Age at which a model is trained anew.
-    pub retrain_interval: Duration,
-    /// Share within ±20 % on the backtest below which a model is published as unfit, 0-1.
+    /// Share within ±20 % on the backtest below which `skips` calls a model unfit, 0-1.
     pub accuracy_threshold: f64,
     /// Coverage of the intervals.
     pub level: Level,
@@ -46,7 +43,7 @@ pub enum Feature {
     WorkflowType,
     /// The step's type.
     StepType,
-    /// How many steps the run has.
+    /// How many steps the run has. Accepted, as it stands among the defaults, and not used.
     StepCount,
     /// Size of the input.
     InputBytes,
@@ -133,7 +130,6 @@ impl PerformancePrediction {
         Self {
             enabled: section.flag("enabled", true),
             features,
-            retrain_interval: section.seconds("retrain_interval", 86_400),
             accuracy_threshold: section.ratio("accuracy_threshold", 0.8),
             level: section.level("level", 0.9),
         }

@@ -87,6 +87,11 @@ impl<'a> Section<'a> {
         self.report(self.path_of(key), line, &found.to_string(), expected, advice);
     }
 
+    /// Refuses the mapping as a whole.
+    pub(super) fn refuse_whole(&self, found: &str, expected: &str, advice: &str) {
+        self.report(self.path.clone(), self.line, found, expected, advice);
+    }
+
     fn refuse_node(&self, key: &str, node: &Node, expected: &str, advice: &str) {
         self.report(self.path_of(key), Some(node.line), &shown(node), expected, advice);
     }
@@ -105,17 +110,18 @@ impl<'a> Section<'a> {
         items.iter().enumerate().map(open).collect()
     }
 
-    /// Reads the mapping at `key` whose keys the user chooses, each with a mapping of its own.
+    /// Reads the mapping at `key` whose keys the user chooses, each with a mapping of its own. `read` is told the key.
     pub(super) fn named<T>(
         &mut self,
         key: &'static str,
-        mut read: impl FnMut(&mut Section<'a>) -> T,
+        mut read: impl FnMut(&str, &mut Section<'a>) -> T,
     ) -> Vec<(String, T)> {
         let path = self.path_of(key);
         let entries = self.entries_of(key);
         let open = |entry: &'a Entry| {
             let path = format!("{path}.{}", entry.key);
-            (entry.key.clone(), Section::open(self.problems, path, Some(&entry.node), &mut read))
+            let read = |section: &mut Section<'a>| read(&entry.key, section);
+            (entry.key.clone(), Section::open(self.problems, path, Some(&entry.node), read))
         };
         entries.iter().map(open).collect()
     }

@@ -1,6 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 use super::document::{Node, Value};
 use super::*;
+use crate::ingest::Dialect;
+use crate::ingest::columns::{Constant, Unit};
 use paceline_pure::series::Metric;
 use paceline_pure::units::Level;
 
@@ -124,7 +126,6 @@ fn each_key_refuses_what_it_cannot_mean() {
         (&format!("{models}.performance_prediction.accuracy_threshold"), ".nan", "a ratio from 0 to 1"),
         (&format!("{models}.bottleneck_detection.sensitivity"), "0", "a number above 0"),
         (&format!("{models}.bottleneck_detection.min_samples"), "1", "a whole number from 2"),
-        ("performance_optimization.monitoring.alerts.performance_degradation.threshold", "20", "write 0.2 for 20 %"),
         (&format!("{trends}.comparison_periods"), "[7, -30]", "whole numbers of days above 0"),
         (&format!("{trends}.forecast_days"), "0", "a whole number from 1"),
         (&format!("{trends}.confidence_interval"), "95", "write 0.95 for 95 %"),
@@ -203,6 +204,8 @@ fn an_experiment_is_read_and_checked() {
     assert_eq!((read.method, read.level, read.primary.metric), (Method::Sequential, Level::DEFAULT, Metric::Cost));
     let cases = [
         ("      primary: { metric: speed }\n", "one of execution_time"),
+        ("      primary: { metric: memory_usage }\n", "one of execution_time, cost, tokens, error_rate"),
+        ("      primary: { metric: cost }\n      variant_column: provider\n", "reading the arm from another column"),
         ("      primary: { metric: cost, stat: p95 }\n", "one of mean"),
         ("      primary: {}\n", "the metric that decides"),
         ("      primary: { metric: cost }\n      unit: user\n", "one of run_id"),
@@ -229,20 +232,26 @@ fn ingest_sources_are_read_and_checked() {
                 path: ./x/*.parquet\n    table: steps\n    columns: { duration_ms: { from: seconds, unit: s }, \
                 workflow_type: { value: ci }, status: { from: state, values: { OK: succeeded, 1: failed } } }\n";
     let config = parse(text, "f").unwrap();
-    assert_eq!(config.ingest[0].dialect, Dialect::Nextflow);
+    assert_eq!(config.ingest[0].from, Dialect::Nextflow);
     let columns = &config.ingest[1].columns;
-    assert_eq!(columns["duration_ms"].unit.as_deref(), Some("s"));
-    assert_eq!(columns["workflow_type"].source, ColumnSource::Value("ci".into()));
+    assert_eq!(columns["duration_ms"].unit, Some(Unit::S));
+    assert_eq!(columns["workflow_type"].value, Some(Constant::Text("ci".into())));
     assert_eq!(columns["status"].values["1"], "failed");
     let cases = [
         ("{ from: airflow, path: x }", "reading airflow is not built yet in this version"),
         ("{ from: nextflw, path: x }", "did you mean nextflow?"),
         ("{ from: csv, path: x }", "runs or steps"),
-        ("{ from: nextflow, path: x, table: runs }", "csv and parquet only"),
+        ("{ from: nextflow, path: x, table: runs }", "csv, parquet and canonical only"),
+        ("{ from: canonical, path: x, columns: { run_id: { from: id } } }", "csv and parquet only"),
+        ("{ from: wfformat, path: x, started_at: yesterday }", "with its offset"),
+        ("{ from: nextflow, path: x, zone: Europe/Berlln }", "did you mean Europe/Berlin?"),
         ("{ from: nextflow }", "a file, folder, glob or URL"),
         ("{ path: x }", "what wrote the source"),
-        ("{ from: csv, path: x, table: runs, columns: { a: {} } }", "neither from nor value"),
-        ("{ from: csv, path: x, table: runs, columns: { a: { from: b, unit: furlong } } }", "one of ns"),
+        ("{ from: csv, path: x, table: runs, columns: { status: {} } }", "columns.status: found an empty rule"),
+        ("{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: furlong } } }", "one of ns"),
+        ("{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: mb } } }", "unit of duration_ms"),
+        ("{ from: csv, path: x, table: steps, columns: { durtion_ms: { from: b } } }", "did you mean duration_ms?"),
+        ("{ from: csv, path: x, table: runs, columns: { status: { from: b, value: c } } }", "beside other keys"),
         ("{ from: csv, path: x, table: runs, colums: {} }", "did you mean columns?"),
     ];
     for (source, expected) in cases {
@@ -255,11 +264,12 @@ fn ingest_sources_are_read_and_checked() {
 fn the_hash_tells_analyses_apart_and_not_locations() {
     let of = |text: &str| parse(text, "f").unwrap().hash();
     let base = Config::default().hash();
-    for same in ["lake: s3://b/l", "results: r", "postgres: env:DB", "job: other", "limits: { memory: 1GB }"] {
+    let elsewhere = ["lake: s3://b/l", "results: r", "postgres: env:DB", "job: other", "timezone: Europe/Berlin"];
+    for same in elsewhere {
         assert_eq!(of(same), base, "{same}");
     }
     for other in
-        ["seed: 8", "timezone: Europe/Berlin", &nested("performance_optimization.optimization.enabled", "false")]
+        ["seed: 8", "limits: { memory: 1GB }", &nested("performance_optimization.optimization.enabled", "false")]
     {
         assert_ne!(of(other), base, "{other}");
     }

@@ -57,6 +57,12 @@ unbuilt! {
         "performance_optimization.ml_models.optimization_recommendation.exploration_rate" => ["0.1"],
         "performance_optimization.ml_models.optimization_recommendation.reward_function" => ["performance_improvement"],
     }
+    "keeping a model between runs (models are trained at every run)": {
+        "performance_optimization.ml_models.performance_prediction.retrain_interval" => ["86400"],
+    }
+    "reading the arm from another column than variant": {
+        "performance_optimization.experiments[].variant_column" => ["variant"],
+    }
     "a guardrail metric of an experiment": {
         "performance_optimization.experiments[].guardrails" => ["[]", "null"],
     }
@@ -67,6 +73,10 @@ unbuilt! {
         "performance_optimization.monitoring.real_time_dashboard.enabled" => ["true", "false"],
         "performance_optimization.monitoring.real_time_dashboard.refresh_interval" => ["5000"],
         "performance_optimization.monitoring.real_time_dashboard.max_data_points" => ["1000"],
+    }
+    "watching for degradations of the latest hour (bottlenecks and change_points tell what got slower)": {
+        "performance_optimization.monitoring.alerts.performance_degradation.threshold" => ["0.2"],
+        "performance_optimization.monitoring.alerts.performance_degradation.window" => ["3600"],
     }
     "sending alerts": {
         "performance_optimization.monitoring.alerts.performance_degradation.severity" => ["medium"],

@@ -72,8 +72,9 @@ pub enum Constant {
 
 /// Unit of a source's numbers. Times and epochs: `ns us ms s min h`; sizes: `bytes kb mb gb` (powers of 1000) and
 /// `kib mib gib` (of 1024); processors: `cores millicores pct ratio` (100 pct = 1 core = ratio 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Unit {
     Ns,
@@ -195,7 +196,8 @@ pub fn check(map: &ColumnMap, schema: &Schema) -> Result<(), MapError> {
     map.iter().try_for_each(|(column, rule)| check_rule(column, rule, schema))
 }
 
-fn check_rule(column: &str, rule: &ColumnRule, schema: &Schema) -> Result<(), MapError> {
+/// Checks the rule of one column.
+pub(crate) fn check_rule(column: &str, rule: &ColumnRule, schema: &Schema) -> Result<(), MapError> {
     let Some(field) = schema.field(column) else {
         let known = schema.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ");
         return Err(MapError::UnknownColumn { column: column.to_owned(), table: schema.table, known });

@@ -107,6 +107,7 @@ fn learn_executions(history: &History, settings: &Settings, findings: &mut Findi
     findings.predictions = predictions(&models, &history.samples);
     findings.model_digests.extend(digest_of("predictions", &models));
     findings.skips.extend(skips);
+    findings.skips.extend(models.cards.iter().filter_map(|card| card.unfit(settings.train.accuracy_threshold)));
     findings.scores = models.scores;
 }
 

@@ -76,6 +76,8 @@ struct Places {
 /// [`Error::Input`] when there is nothing to read; a store's or the database's failure before the commit point, when
 /// nothing is published, or after it, when the commit stands and the next run catches up.
 pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
+    let stages = request.stages.enabled(config)?;
+    let request = &Request { stages, ..request.clone() };
     let places = Places::open(config)?;
     let ledger = publish::prepare(&places.results, places.database.as_ref()).await?;
     super::sources::bring_in(config, &places.lake).await?;

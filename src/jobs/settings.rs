@@ -1,6 +1,6 @@
 //! From the configuration to the parameters of each engine.
 
-use crate::config::{Config, Experiment, Feature};
+use crate::config::{Config, Experiment, Feature, PerformanceTrends};
 use crate::pure::analysis::AnalysisParams;
 use crate::pure::compare::CompareParams;
 use crate::pure::detect::anomalies::AnomalyParams;
@@ -47,7 +47,7 @@ impl Settings {
                     ..BaselineParams::default()
                 },
                 trends: TrendParams {
-                    comparison_periods: trends.comparison_periods_days.clone(),
+                    comparison_periods: comparison_periods(trends),
                     level: trends.level,
                     ..TrendParams::default()
                 },
@@ -73,6 +73,11 @@ impl Settings {
             experiments: config.experiments.clone(),
         }
     }
+}
+
+/// No window, no trend.
+fn comparison_periods(trends: &PerformanceTrends) -> Vec<u32> {
+    if trends.enabled { trends.comparison_periods_days.clone() } else { Vec::new() }
 }
 
 fn forecast_levels(outer: Level) -> Vec<Level> {

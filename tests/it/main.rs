@@ -1,5 +1,6 @@
 //! The integration tests of paceline, in one binary, as linking is what costs time.
 
+
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,6 +9,7 @@
 )]
 
 mod bad_lake;
+mod commands;
 mod config;
 mod crash;
 mod ingest;
@@ -15,7 +17,9 @@ mod job;
 mod postgres;
 mod publish;
 mod readers;
+mod report;
 mod rollups;
 mod schedule;
 mod stores;
 mod workplace;
+mod zones;

@@ -15,6 +15,7 @@ pub(crate) mod shared;
 pub(crate) mod testing;
 pub mod train;
 
+use crate::detect::{Skip, SkipSubject};
 use crate::units::Interval;
 use serde::{Deserialize, Serialize};
 
@@ -114,4 +115,43 @@ pub struct ModelCard {
     pub is_fit: bool,
     /// blake3 of the serialised model, filled at the edge.
     pub digest: String,
+}
+
+impl ModelCard {
+    /// Says of a model that is not fit by how much it falls short; none of one that is.
+    #[must_use]
+    pub fn unfit(&self, accuracy_threshold: f64) -> Option<Skip> {
+        let found = match self.in20 {
+            _ if self.is_fit => return None,
+            in20 if in20.is_nan() => "nothing could be held out for a backtest".to_owned(),
+            in20 => format!("in20 is {in20:.3} on the backtest"),
+        };
+        let Self { target, group, n, .. } = self;
+        Some(Skip {
+            analysis: "performance_prediction",
+            subject: SkipSubject::Workflow { workflow: group.clone(), step: None },
+            reason: format!("{target}: unfit: {found}, {accuracy_threshold} needed ({n} executions)"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn card(in20: f64) -> ModelCard {
+        let (target, group, learner) = ("duration_ms", "etl".to_owned(), "loglinear");
+        let (window_us, coefficients, digest) = ((0, 1), Vec::new(), String::new());
+        ModelCard { target, group, learner, n: 70, window_us, coefficients, in20, is_fit: in20 >= 0.8, digest }
+    }
+
+    #[test]
+    fn a_model_below_the_threshold_is_called_unfit_with_its_numbers() {
+        assert_eq!(card(0.8).unfit(0.8), None);
+        let skip = card(0.618).unfit(0.8).unwrap();
+        assert_eq!(skip.reason, "duration_ms: unfit: in20 is 0.618 on the backtest, 0.8 needed (70 executions)");
+        assert_eq!(skip.subject, SkipSubject::Workflow { workflow: "etl".into(), step: None });
+        assert!(card(f64::NAN).unfit(0.8).unwrap().reason.contains("nothing could be held out"));
+    }
 }
