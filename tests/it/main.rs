@@ -1,6 +1,5 @@
 //! The integration tests of paceline, in one binary, as linking is what costs time.
 
-
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

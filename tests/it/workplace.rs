@@ -5,7 +5,7 @@ use crate::publish::snapshot;
 use paceline::ingest::raw;
 use paceline::io::Store;
 use paceline::publish::ledger::{self, State};
-use polars::prelude::{DataFrame, ParquetWriter, concat_df_diagonal};
+use polars::prelude::{DataFrame, ParquetWriter};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,11 +124,12 @@ impl Workplace {
     pub(crate) async fn table(&self, results: &str, name: &str) -> DataFrame {
         let store = self.store(results);
         let state = State::load(&store).await.unwrap();
-        let mut frames = Vec::new();
+        let mut rows = DataFrame::empty();
         for file in state.current_files().values().filter(|file| file.table == name) {
-            frames.push(raw::parquet(&store.get(&file.path).await.unwrap().unwrap(), |_| true).unwrap());
+            let more = raw::parquet(&store.get(&file.path).await.unwrap().unwrap(), |_| true).unwrap();
+            if rows.width() == 0 { rows = more } else { rows.vstack_mut(&more).map(drop).unwrap() }
         }
-        if frames.is_empty() { DataFrame::empty() } else { concat_df_diagonal(&frames).unwrap() }
+        rows
     }
 
     /// Writes a file of the lake.
