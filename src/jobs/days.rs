@@ -169,24 +169,28 @@ fn conform<T: CanonicalTable>(
     check: impl Fn(&DataFrame, Origin) -> PolarsResult<Conformed<T>>,
     rejects: &mut Vec<Reject>,
 ) -> Result<T> {
-    let mut tables: Vec<(String, T)> = Vec::new();
+    let mut of_files: BTreeMap<String, Conformed<T>> = BTreeMap::new();
     for (path, frame) in files {
-        let conformed = check(&frame, Origin::file(&path))?;
-        rejects.extend(conformed.rejects);
-        tables.push((path, conformed.table));
+        let mut conformed = check(&frame, Origin::file(&path))?;
+        rejects.extend(std::mem::take(&mut conformed.rejects));
+        of_files.insert(path, conformed);
     }
-    if tables.len() == 1
-        && let Some((_, only)) = tables.pop()
+    if of_files.len() == 1
+        && let Some((_, only)) = of_files.pop_first()
     {
-        return Ok(only);
+        return Ok(only.table);
     }
-    let origin = Origin::files_of(tables.iter().map(|(path, table)| (path.as_str(), table.height())));
+    let origin = Origin::files_of(of_files.iter().map(|(path, conformed)| (path.as_str(), conformed.table.height())));
     let mut all = T::empty().map_err(|error| Error::Internal(error.to_string()))?.frame().clone();
-    for (_, table) in &tables {
-        all.vstack_mut(table.frame())?;
+    for conformed in of_files.values() {
+        all.vstack_mut(conformed.table.frame())?;
     }
     let conformed = check(&all, origin)?;
-    rejects.extend(conformed.rejects);
+    // Rows were counted among those accepted of their file; the file has others.
+    rejects.extend(conformed.rejects.into_iter().map(|reject| {
+        let in_file = of_files.get(&reject.file).zip(reject.row.and_then(|row| usize::try_from(row).ok()));
+        Reject { row: in_file.map(|(file, row)| file.locate(row).1).or(reject.row), ..reject }
+    }));
     Ok(conformed.table)
 }
 

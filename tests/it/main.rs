@@ -1,6 +1,5 @@
 //! The integration tests of paceline, in one binary, as linking is what costs time.
 
-
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,13 +7,18 @@
     reason = "tests fail by panicking, and say what they skip"
 )]
 
+mod bad_lake;
 mod commands;
 mod config;
+mod crash;
 mod ingest;
+mod job;
 mod postgres;
 mod publish;
 mod readers;
 mod report;
+mod rollups;
 mod schedule;
 mod stores;
+mod workplace;
 mod zones;

@@ -5,7 +5,7 @@ use paceline::publish::{commit, dictionary};
 use std::process::Command;
 
 /// A Python that has all three; `PACELINE_PYTHON` names one that is not first in PATH.
-fn python() -> Option<String> {
+pub(crate) fn python() -> Option<String> {
     let named = std::env::var("PACELINE_PYTHON").ok();
     let mut candidates = named.into_iter().chain(["python3".to_owned()]);
     let complete = |python: &String| {
