@@ -13,5 +13,7 @@ mod ingest;
 mod postgres;
 mod publish;
 mod readers;
+mod refusals;
+mod s3;
 mod schedule;
 mod stores;
