@@ -5,7 +5,10 @@ pub mod init;
 pub mod ledger;
 pub mod migrate;
 pub mod output;
+pub mod recommend;
 pub mod replay;
+pub mod report;
+pub mod results;
 pub mod run;
 pub mod schedule;
 mod target;
@@ -40,6 +43,10 @@ enum Command {
     Run(run::RunArgs),
     /// Run the jobs of one or more configs when they are due, until stopped.
     Schedule(schedule::ScheduleArgs),
+    /// Write the weekly report from published tables: one self-contained HTML file.
+    Report(report::ReportArgs),
+    /// Show published recommendations.
+    Recommend(recommend::RecommendArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
     /// Bring the Postgres schema up or down.
@@ -79,6 +86,8 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Ingest(args) => ingest::ingest(&args).await,
         Command::Run(args) => run::run(&args).await,
         Command::Schedule(args) => schedule::schedule(&args, run::scheduled, run::last_as_of).await,
+        Command::Report(args) => report::report(&args).await,
+        Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Migrate(args) => migrate::migrate(&args).await,
         Command::Ledger(args) => ledger::ledger(&args).await,

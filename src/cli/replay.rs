@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::ingest::conform::{conform_runs, conform_steps};
 use crate::ingest::raw;
 use crate::pure::graph::{Change, ReplayPlan, RunGraph, replay as replay_run, slots};
-use crate::rollup::{Selection, day, run_graphs};
+use crate::rollup::{RunIssue, Selection, day, run_graphs};
 use crate::tables::{CanonicalTable, Runs, Steps, runs, steps};
 use polars::prelude::*;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,10 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
         Some(path) => read_runs(path)?,
         None => runs_of(&steps)?,
     };
-    let graphs = run_graphs(&day(&runs, &steps, i64::MAX)?, Selection::All);
+    let (graphs, issues) = run_graphs(&day(&runs, &steps, i64::MAX)?, Selection::All);
+    for RunIssue { run_id, issue, .. } in &issues {
+        tracing::warn!(run_id, "dependencies left out: {issue}");
+    }
     let mut rows: Vec<Row> = Vec::with_capacity(graphs.len());
     for graph in &graphs {
         match replay_one(graph, args) {

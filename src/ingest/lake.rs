@@ -81,14 +81,6 @@ pub fn partition_folder(table: &str, date: NaiveDate) -> String {
     format!("{table}/date={date}")
 }
 
-/// Merges tables that were made here, such as a sample.
-///
-/// # Errors
-/// See [`write`].
-pub async fn write_tables(store: &Store, runs: Runs, steps: Steps) -> Result<LakeChange> {
-    write(store, &[Conformed::trusted(runs, "")], &[Conformed::trusted(steps, "")]).await
-}
-
 /// Merges conformed rows into the lake.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! From the history to all that is learned of it: the calculations in their order, none of which knows a file.
 
+use super::graph_skips::graph_skips;
 use super::settings::Settings;
 use super::stage::{Stage, Stages};
 use crate::pure::analysis::{Analysis, analyze_all};
@@ -57,6 +58,7 @@ pub(crate) fn analyse(history: &History, settings: &Settings, stages: &Stages) -
         timed("comparisons", || findings.comparisons = compare(&history.samples, &settings.compare));
     }
     if stages.has(Stage::Recommendations) {
+        findings.skips.extend(graph_skips(&history.graph_issues));
         timed("recommendations", || recommend_changes(history, settings, &mut findings));
     }
     findings

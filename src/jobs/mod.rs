@@ -4,7 +4,11 @@ mod anomalies;
 mod days;
 mod engines;
 mod experiments;
+<<<<<<< HEAD
 mod leftovers;
+=======
+mod graph_skips;
+>>>>>>> main
 mod outputs;
 mod progress;
 mod refusals;

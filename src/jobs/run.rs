@@ -94,6 +94,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     let slot = slot(config, request, as_of, &history);
     if let Some(done) = ledger.committed(&slot.run_id()) {
         tracing::info!(as_of = %as_of, entry = done.entry.number, "this slot is committed already: nothing to do");
+        // The run that committed it may have been stopped right after.
+        publish::dictionary::write(&places.results).await?;
         return Ok(Outcome::committed(config, &slot, done.entry.number, true, &history, window.days.len(), &[]));
     }
     let settings = Arc::new(Settings::of(config));

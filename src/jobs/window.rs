@@ -202,7 +202,7 @@ impl Window {
 
 /// What was kept of each day, put together. Days come one at a time, so that memory holds the whole once.
 pub(crate) async fn history(results: &Store, window: &Window, reduction: &Reduction) -> Result<History> {
-    let mut builder = HistoryBuilder::default();
+    let mut builder = HistoryBuilder::new(window.days.len());
     for &date in window.days.keys() {
         let Some(digest) = kept(results, &reduction.job, date).await? else {
             return Err(Error::Internal(format!("what was kept of {date} is gone or damaged")));

@@ -98,14 +98,6 @@ pub async fn prepare(store: &Store, database: Option<&Database>) -> Result<State
     Ok(state)
 }
 
-/// The entry that committed this slot, if one did.
-///
-/// # Errors
-/// When the ledger can't be read.
-pub async fn already_committed(store: &Store, slot: &Slot) -> Result<Option<Sealed>> {
-    Ok(State::load(store).await?.committed(&slot.run_id()).cloned())
-}
-
 /// Writes a file, unless the very bytes are there already.
 ///
 /// # Errors

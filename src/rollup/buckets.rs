@@ -8,7 +8,9 @@
 //! | `cache_hit_rate` | succeeded or failed, with a cache key or a hit; 1 where hit |
 //! | `throughput`, `queue_time` | all that started |
 //!
-//! `error_count` stands beside every metric: failed executions of the same group and bucket. Sums are folded over the
+//! `error_count` stands beside every metric: failed executions of the same group and bucket. A bucket in which all have
+//! failed is there, too, with a count of 0, if the metric has a value anywhere in the group's day: so errors add up, too.
+//! Sums are folded over the
 //! 5m buckets in time order at every level, so that a 1d bucket equals the merge of its 5m buckets to the last bit.
 
 use super::executions::{Day, Executions, Status};
@@ -197,6 +199,9 @@ fn reduce_rows(
             };
             for &metric in metrics {
                 five_minutes(rows, members, metric, work);
+                if work.values.is_empty() {
+                    continue;
+                }
                 take(&group, metric, is_new_series, work);
                 is_new_series = false;
             }
@@ -236,16 +241,17 @@ fn emit(period: Period, level: &mut RollupColumns, group: &Group, metric: Metric
     }
 }
 
-/// The sketch of neighbouring 5m buckets and their failures; none where no execution has a value.
+/// The sketch of neighbouring 5m buckets and their failures; none where no execution has a value or has failed.
 fn merged(bucket: &[FiveMinutes], values: &[f64], sorted: &mut Vec<f64>) -> Option<(Sketch, i64)> {
     let (from, to) = (bucket.first()?.values.start, bucket.last()?.values.end);
-    let inside = values.get(from..to).filter(|v| !v.is_empty())?;
+    let failed = bucket.iter().map(|cell| cell.failed).sum();
+    let inside = values.get(from..to).filter(|v| !v.is_empty() || failed > 0)?;
     sorted.clear();
     sorted.extend_from_slice(inside);
     sorted.sort_unstable_by(f64::total_cmp);
     let sum = bucket.iter().map(|cell| cell.sum).sum();
     let sum_sq = bucket.iter().map(|cell| cell.sum_sq).sum();
-    Some((Sketch::of_sorted(sorted, sum, sum_sq), bucket.iter().map(|cell| cell.failed).sum()))
+    Some((Sketch::of_sorted(sorted, sum, sum_sq), failed))
 }
 
 fn keep_daily(daily: &mut Vec<DailyCell>, first_cell: usize, group: &Group, metric: Metric, work: &mut Work) {

@@ -3,7 +3,7 @@
 use super::arms::{ArmCell, ArmKey, arm_statistics};
 use super::buckets::DailyCell;
 use super::executions::Day;
-use super::graphs::{Selection, run_graphs};
+use super::graphs::{RunIssue, Selection, run_graphs};
 use super::samples::step_samples;
 use crate::error::{Error, Result};
 use crate::pure::graph::RunGraph;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Grows whenever the meaning or the layout of [`DayDigest`] changes: older digests are made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A file of the lake as it was when the digest was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +51,8 @@ pub struct DayDigest {
     pub samples: Samples,
     /// Runs for replay.
     pub graphs: Vec<RunGraph>,
+    /// What can't be of their declared dependencies.
+    pub graph_issues: Vec<RunIssue>,
     /// What experiments see.
     pub arms: BTreeMap<ArmKey, ArmCell>,
 }
@@ -75,6 +77,7 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> DayDig
     inputs.sort_by(|a, b| a.path.cmp(&b.path));
     rejects.sort();
     let (vocabulary, cells) = own_words(&day, cells);
+    let (graphs, graph_issues) = run_graphs(&day, Selection::Sample);
     DayDigest {
         format: FORMAT,
         budget: sample_budget as u64,
@@ -86,7 +89,8 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> DayDig
         vocabulary,
         cells,
         samples: step_samples(&day, sample_budget),
-        graphs: run_graphs(&day, Selection::Sample),
+        graphs,
+        graph_issues,
         arms: arm_statistics(&day),
     }
 }

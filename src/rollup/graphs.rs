@@ -1,7 +1,9 @@
-//! Recorded runs as graphs: attempts joined, declared dependencies resolved, none invented.
+//! Recorded runs as graphs: attempts joined, declared dependencies resolved, none invented. What can't be is taken out
+//! and told.
 
 use super::executions::{Day, Executions, NO_INSTANT, Status, stable_hash};
-use crate::pure::graph::{Node, RunGraph};
+use crate::pure::graph::{GraphIssue, Node, RunGraph};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -20,9 +22,20 @@ pub enum Selection {
     All,
 }
 
-/// The selected runs in order of start.
+/// What is wrong with the declared dependencies of one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunIssue {
+    /// The run.
+    pub run_id: String,
+    /// Its workflow.
+    pub workflow_id: String,
+    /// What can't be.
+    pub issue: GraphIssue,
+}
+
+/// The selected runs in order of start, and what had to be taken out of them.
 #[must_use]
-pub fn run_graphs(day: &Day, selection: Selection) -> Vec<RunGraph> {
+pub fn run_graphs(day: &Day, selection: Selection) -> (Vec<RunGraph>, Vec<RunIssue>) {
     let word = |code: u32| day.vocabulary.word(code).unwrap_or_default();
     let chosen = chosen_runs(day, selection);
     let mut steps_of: BTreeMap<usize, Attempts<'_>> = BTreeMap::new();
@@ -31,10 +44,15 @@ pub fn run_graphs(day: &Day, selection: Selection) -> Vec<RunGraph> {
             steps_of.entry(run).or_default().entry(word(day.steps.step_id[row])).or_default().push(row);
         }
     }
-    let mut graphs: Vec<RunGraph> =
+    let mut checked: Vec<(RunGraph, Vec<GraphIssue>)> =
         steps_of.into_iter().map(|(run, attempts)| assemble(day, run, &attempts)).collect();
-    graphs.sort_by(|a, b| (a.started_us, &a.run_id).cmp(&(b.started_us, &b.run_id)));
-    graphs
+    checked.sort_by(|(a, _), (b, _)| (a.started_us, &a.run_id).cmp(&(b.started_us, &b.run_id)));
+    let mut issues = Vec::new();
+    for (RunGraph { run_id, workflow_id, .. }, found) in &mut checked {
+        let of_run = |issue| RunIssue { run_id: run_id.clone(), workflow_id: workflow_id.clone(), issue };
+        issues.extend(found.drain(..).map(of_run));
+    }
+    (checked.into_iter().map(|(graph, _)| graph).collect(), issues)
 }
 
 /// Rows of the chosen runs by the code of their id.
@@ -56,27 +74,30 @@ fn chosen_runs(day: &Day, selection: Selection) -> HashMap<u32, usize> {
     chosen
 }
 
-fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> RunGraph {
+fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> (RunGraph, Vec<GraphIssue>) {
     let word = |code: u32| day.vocabulary.word(code).unwrap_or_default();
     let rows = &day.steps;
     let first_us = attempts.values().flatten().map(|&r| rows.own_start_us[r]).filter(|&t| t != NO_INSTANT).min();
     let mut dependencies_known = true;
     let targets = Targets::of(day, attempts);
+    let mut issues = Vec::new();
     let mut nodes = Vec::with_capacity(attempts.len());
     for (step_id, tries) in attempts {
         let declared = tries.iter().find_map(|&row| declared(day, row));
         dependencies_known &= declared.is_some();
         let last = tries.last().copied().unwrap_or_default();
+        let (deps, missing) = targets.resolve(&declared.unwrap_or_default());
+        issues.extend(missing.into_iter().map(|missing| GraphIssue::Dangling { step: (*step_id).to_owned(), missing }));
         nodes.push(Node {
             step_id: Arc::from(*step_id),
             step: Arc::from(word(rows.step[last])),
             duration_ms: elapsed_ms(rows, tries),
             start_ms: start_ms(rows, tries, first_us),
-            deps: declared.map_or_else(Vec::new, |names| targets.resolve(&names)),
+            deps,
             cached: tries.iter().any(|&row| rows.cache_hit[row]),
         });
     }
-    RunGraph {
+    let mut graph = RunGraph {
         run_id: word(day.runs.run[run]).to_owned(),
         workflow_id: word(day.runs.workflow_id[run]).to_owned(),
         workflow_type: word(day.runs.workflow_type[run]).to_owned(),
@@ -84,7 +105,9 @@ fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> RunGraph {
         makespan_ms: makespan_ms(&nodes).or_else(|| Some(day.runs.duration_ms[run]).filter(|ms| ms.is_finite())),
         dependencies_known,
         nodes,
-    }
+    };
+    issues.extend(graph.validate());
+    (graph, issues)
 }
 
 /// What a declared name can mean within one run: a step, or all tasks of a process.
@@ -104,22 +127,24 @@ impl<'a> Targets<'a> {
         targets
     }
 
-    /// Positions of what the names stand for. A name that the run does not hold points past its last node, where
-    /// validation finds it: what dangles is reported, not forgotten.
-    fn resolve(&self, names: &[String]) -> Vec<u32> {
+    /// Positions of what the names stand for, and the names that the run does not hold.
+    fn resolve(&self, names: &[String]) -> (Vec<u32>, Vec<String>) {
         let mut deps: Vec<u32> = Vec::with_capacity(names.len());
+        let mut missing = Vec::new();
         for name in names {
             if let Some(&step) = self.by_step_id.get(name.as_str()) {
                 deps.push(step);
             } else if let Some(tasks) = self.by_process.get(name.as_str()) {
                 deps.extend(tasks);
             } else {
-                deps.push(u32::MAX);
+                missing.push(name.clone());
             }
         }
         deps.sort_unstable();
         deps.dedup();
-        deps
+        missing.sort_unstable();
+        missing.dedup();
+        (deps, missing)
     }
 }
 

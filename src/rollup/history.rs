@@ -2,6 +2,7 @@
 
 use super::arms::{ArmCell, ArmKey};
 use super::digest::{DayDigest, InputFile};
+use super::graphs::RunIssue;
 use super::samples::append;
 use crate::pure::graph::RunGraph;
 use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
@@ -20,6 +21,8 @@ pub struct History {
     pub samples: Samples,
     /// Runs for replay, in order of start.
     pub graphs: Vec<RunGraph>,
+    /// What can't be of their declared dependencies.
+    pub graph_issues: Vec<RunIssue>,
     /// Sums for experiments.
     pub arms: BTreeMap<ArmKey, ArmCell>,
     /// What was read.
@@ -35,8 +38,10 @@ pub struct History {
 pub struct HistoryBuilder {
     history: History,
     words: Vocabulary,
-    /// Days with data of each series, in order of time.
-    cells: HashMap<CellKey, Vec<(i64, Sketch)>>,
+    /// First day with data, and the days from it on, of each series.
+    cells: HashMap<CellKey, (i64, Vec<Sketch>)>,
+    /// Days that the window can hold: what a series reserves, so that it never moves while it grows.
+    n_days: usize,
     last_day_us: Option<i64>,
 }
 
@@ -44,6 +49,12 @@ pub struct HistoryBuilder {
 type CellKey = (u32, u32, u32, Metric);
 
 impl HistoryBuilder {
+    /// For a window of at most `n_days` days.
+    #[must_use]
+    pub fn new(n_days: usize) -> Self {
+        Self { n_days, ..Self::default() }
+    }
+
     /// Adds the day that starts at `day_us`. Days come in order of time; a day that is not over at the cutoff is
     /// learned from but is no point of a series.
     pub fn add(&mut self, day_us: i64, digest: DayDigest, as_of_us: i64) {
@@ -53,6 +64,7 @@ impl HistoryBuilder {
         history.inputs.extend(digest.inputs);
         history.rejects.extend(digest.rejects);
         history.graphs.extend(digest.graphs);
+        history.graph_issues.extend(digest.graph_issues);
         append(&mut history.samples, digest.samples);
         for (key, cell) in digest.arms {
             let into = history.arms.entry(key).or_default();
@@ -72,7 +84,10 @@ impl HistoryBuilder {
         let own = |code: u32| translation.get(code as usize).copied().unwrap_or(UNKNOWN);
         for cell in digest.cells {
             let key = (own(cell.workflow_id), own(cell.workflow_type), own(cell.step), cell.metric);
-            self.cells.entry(key).or_default().push((day_us, cell.sketch));
+            let n_days = self.n_days;
+            let (start_us, days) = self.cells.entry(key).or_insert_with(|| (day_us, Vec::with_capacity(n_days)));
+            pad_to(days, *start_us, day_us);
+            days.push(cell.sketch);
         }
     }
 
@@ -82,40 +97,37 @@ impl HistoryBuilder {
         let Self { mut history, words, cells, last_day_us } = self;
         let Some(last_day_us) = last_day_us else { return history };
         let word = |code: u32| words.word(code).map(str::to_owned);
-        let keyed = cells.into_iter().map(|((workflow_id, workflow_type, step, metric), days)| {
+        let of_cells = |((workflow_id, workflow_type, step, metric), (start_us, mut days)): (CellKey, (i64, Vec<Sketch>))| {
             let key = SeriesKey {
                 workflow_id: word(workflow_id).unwrap_or_default(),
                 workflow_type: word(workflow_type).unwrap_or_default(),
                 step: word(step),
                 metric,
             };
-            (key, days)
-        });
-        let mut keyed: Vec<(SeriesKey, Vec<(i64, Sketch)>)> = keyed.collect();
-        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        history.series = keyed.into_iter().filter_map(|(key, days)| series(key, days, last_day_us)).collect();
+            pad_to(&mut days, start_us, last_day_us + DAY_US);
+            series(key, start_us, days)
+        };
+        history.series = cells.into_iter().map(of_cells).collect();
+        history.series.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         history
     }
 }
 
-fn series(key: SeriesKey, days: Vec<(i64, Sketch)>, last_day_us: i64) -> Option<Series> {
-    let start_us = days.first()?.0;
-    let length = usize::try_from((last_day_us - start_us).div_euclid(DAY_US)).ok()? + 1;
-    let mut sketches = vec![Sketch::default(); length];
-    for (day_us, sketch) in days {
-        let place = usize::try_from((day_us - start_us).div_euclid(DAY_US)).ok()?;
-        if let Some(day) = sketches.get_mut(place) {
-            *day = sketch;
-        }
-    }
-    Some(Series {
+/// Adds empty days until the next one to be added is `day_us`.
+fn pad_to(days: &mut Vec<Sketch>, start_us: i64, day_us: i64) {
+    let length = usize::try_from((day_us - start_us).div_euclid(DAY_US)).unwrap_or(0);
+    days.resize_with(length.max(days.len()), Sketch::default);
+}
+
+fn series(key: SeriesKey, start_us: i64, sketches: Vec<Sketch>) -> Series {
+    Series {
         values: sketches.iter().map(|sketch| centre(key.metric, sketch)).collect(),
         counts: sketches.iter().map(|sketch| u32::try_from(sketch.count()).unwrap_or(u32::MAX)).collect(),
         key,
         period_us: DAY_US,
         start_us,
         sketches,
-    })
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]

@@ -2,32 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The file that the row stood in.
-pub const FILE: &str = "file";
-/// 0-based data row; null when the whole file was refused.
-pub const ROW: &str = "row";
-/// The column at fault; null when none is.
-pub const COLUMN: &str = "column";
-/// The value at fault, cut to [`VALUE_CHARS`].
-pub const VALUE: &str = "value";
-/// Why.
-pub const REASON: &str = "reason";
-
 /// How much of a refused value is kept: enough to recognise it, too little to flood a report.
 pub const VALUE_CHARS: usize = 200;
 
 /// A row, or a whole file, that can't be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Reject {
-    /// See [`FILE`].
+    /// The file that the row stood in.
     pub file: String,
-    /// See [`ROW`].
+    /// 0-based data row; none when the whole file was refused.
     pub row: Option<u64>,
-    /// See [`COLUMN`].
+    /// The column at fault; none when none is.
     pub column: Option<String>,
-    /// See [`VALUE`].
+    /// The value at fault, cut to [`VALUE_CHARS`].
     pub value: Option<String>,
-    /// See [`REASON`].
+    /// Why.
     pub reason: String,
 }
 

@@ -1,5 +1,6 @@
 //! The integration tests of paceline, in one binary, as linking is what costs time.
 
+
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -14,6 +15,8 @@ mod postgres;
 mod publish;
 mod readers;
 mod refusals;
+mod report;
 mod s3;
 mod schedule;
 mod stores;
+mod zones;

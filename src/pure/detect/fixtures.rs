@@ -3,7 +3,7 @@
 use crate::detect::ChangePoint;
 use crate::series::{Metric, Series, SeriesKey};
 use crate::stats::sketch::Sketch;
-use crate::units::{DAY_US, HOUR_US, Level};
+use crate::units::{DAY_US, Level};
 
 /// 2026-01-05, a Monday.
 pub(crate) const MONDAY_US: i64 = 1_767_571_200_000_000;
@@ -54,18 +54,9 @@ pub(crate) fn noisy(n: usize, seed: u64, sigma: f64, level: impl Fn(usize) -> f6
 
 /// Daily buckets from a Monday, each of ten equal executions.
 pub(crate) fn daily(metric: Metric, values: &[f64]) -> Series {
-    series(metric, values, DAY_US)
-}
-
-/// Hourly buckets from a Monday, each of ten equal executions.
-pub(crate) fn hourly(metric: Metric, values: &[f64]) -> Series {
-    series(metric, values, HOUR_US)
-}
-
-fn series(metric: Metric, values: &[f64], period_us: i64) -> Series {
     Series {
         key: SeriesKey { workflow_id: "w".to_owned(), workflow_type: "w".to_owned(), step: None, metric },
-        period_us,
+        period_us: DAY_US,
         start_us: MONDAY_US,
         values: values.to_vec(),
         counts: values.iter().map(|v| if v.is_finite() { 10 } else { 0 }).collect(),

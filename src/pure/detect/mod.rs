@@ -4,7 +4,6 @@ pub mod anomalies;
 pub mod baselines;
 pub mod bottlenecks;
 pub mod change_points;
-pub mod degradation;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod levelling;

@@ -2,6 +2,7 @@
 
 use super::{Node, RunGraph, Topology};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What is wrong with the dependencies of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,27 @@ pub enum GraphIssue {
         /// All steps of the knot.
         steps: Vec<String>,
     },
+}
+
+/// Steps of a knot that a message names; knots of thousands are possible.
+const SHOWN_STEPS: usize = 5;
+
+impl fmt::Display for GraphIssue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dangling { step, missing } => {
+                write!(f, "step {step:?} waits for {missing:?}, which its run does not have")
+            }
+            Self::Cycle { steps } => {
+                let shown: Vec<&str> = steps.iter().take(SHOWN_STEPS).map(String::as_str).collect();
+                write!(f, "steps {shown:?}")?;
+                if steps.len() > SHOWN_STEPS {
+                    write!(f, " and {} others", steps.len() - SHOWN_STEPS)?;
+                }
+                write!(f, " wait for one another")
+            }
+        }
+    }
 }
 
 impl RunGraph {

@@ -8,7 +8,7 @@ use crate::stats::robust::{huber_weight, median_and_mad};
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use linfa_linear::LinearRegression;
-use ndarray16::{Array1, Array2};
+use ndarray::{Array1, Array2};
 
 /// Huber's bend in scales: 95 % efficient on normal data.
 pub(crate) const HUBER_BEND: f64 = 1.345;

@@ -1,4 +1,5 @@
-//! `PROVIDER_SELECTION`: move work from the provider that does most of it to a better one.
+//! `PROVIDER_SELECTION`: move work from one provider to a better one. Of all such moves the one that saves most is
+//! proposed, whether the provider to leave does most of the work or a part of it.
 //!
 //! Better is the weighted gain in time and money, `w_time (1 − time ratio) + w_cost (1 − cost ratio)` with the ratios of the
 //! published comparisons of like executions. A switch is proposed only if the gain stays above 0 with both ratios at the
@@ -48,7 +49,19 @@ pub(super) fn propose(case: &Case<'_>, ensemble: &Ensemble, scratch: &mut Scratc
 
 fn draft(case: &Case<'_>, ensemble: &Ensemble, scratch: &mut Scratch) -> Option<Draft> {
     let load = Load::of(case, ensemble.span_us().0);
-    let from = load.busiest()?;
+    let (time, cost) = weights(case);
+    let worth = |draft: &Draft| time * draft.saving.share + cost * draft.money.map_or(0.0, |money| money.share);
+    let drafts = load.frequent().filter_map(|from| draft_from(case, &load, from, ensemble, scratch));
+    drafts.max_by(|a, b| worth(a).total_cmp(&worth(b)))
+}
+
+fn draft_from(
+    case: &Case<'_>,
+    load: &Load<'_>,
+    from: &str,
+    ensemble: &Ensemble,
+    scratch: &mut Scratch,
+) -> Option<Draft> {
     let gain = |switch: &Switch<'_>, at: fn(&Ratio) -> f64| weighted_gain(case, switch, at);
     let sure = switches(case, from).into_iter().filter(|switch| gain(switch, |ratio| ratio.upper) > 0.0);
     let best = sure.max_by(|a, b| gain(a, |r| r.value).total_cmp(&gain(b, |r| r.value)).then(b.to.cmp(a.to)))?;
@@ -169,9 +182,9 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn busiest(&self) -> Option<&'a str> {
-        let enough = self.by_provider.iter().filter(|(_, (n, ..))| *n >= MIN_EXECUTIONS);
-        enough.max_by(|a, b| a.1.1.total_cmp(&b.1.1).then(b.0.cmp(a.0))).map(|(provider, _)| *provider)
+    /// Providers with enough work to judge by, by name.
+    fn frequent(&self) -> impl Iterator<Item = &'a str> {
+        self.by_provider.iter().filter(|(_, (n, ..))| *n >= MIN_EXECUTIONS).map(|(provider, _)| *provider)
     }
 
     /// Every step's time on `from`, multiplied by `ratio`.

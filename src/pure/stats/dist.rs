@@ -8,12 +8,6 @@ use std::f64::consts::SQRT_2;
 /// Above this many degrees of freedom Student's t is taken as normal (relative difference below 1e-6).
 const NORMAL_DF: f64 = 1e6;
 
-/// P(Z ≤ z) of the standard normal.
-#[must_use]
-pub fn normal_cdf(z: f64) -> f64 {
-    0.5 * erf::erfc(-z / SQRT_2)
-}
-
 /// P(Z > z) of the standard normal, exact far into the tail.
 #[must_use]
 pub fn normal_sf(z: f64) -> f64 {

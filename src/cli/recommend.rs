@@ -1,0 +1,308 @@
+//! `paceline recommend list|show`: published recommendations in the terminal.
+
+use super::output::{Format, print, table};
+use super::results::{Results, ResultsArgs, published};
+use crate::error::{Error, Result};
+use crate::report::format;
+use crate::report::load::all;
+use crate::tables::published::RecommendationRow;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use serde_json::Value;
+
+/// What to do next, as published.
+#[derive(Debug, Clone, Args)]
+pub struct RecommendArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: RecommendCommand,
+}
+
+/// What to do with recommendations.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RecommendCommand {
+    /// List the recommendations, best first
+    List(ListArgs),
+    /// Show one recommendation with its actions and evidence
+    Show(ShowArgs),
+}
+
+/// Which recommendations are listed.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// Which results
+    #[command(flatten)]
+    pub results: ResultsArgs,
+    /// Only those of this workflow
+    #[arg(long, value_name = "ID")]
+    pub workflow: Option<String>,
+    /// Only those of this category: performance, cost, reliability, scalability, `best_practices`, parallelization
+    #[arg(long)]
+    pub category: Option<String>,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// table or json
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Which recommendation is shown.
+#[derive(Debug, Clone, Args)]
+pub struct ShowArgs {
+    /// Its `recommendation_id`, or enough of its beginning
+    pub id: String,
+    /// Which results
+    #[command(flatten)]
+    pub results: ResultsArgs,
+    /// table or json
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Runs the command; says the exit code.
+///
+/// # Errors
+/// [`Error::Usage`] for a wrong config, location, as-of or id; [`Error::Input`] where nothing was published;
+/// [`Error::Verification`] for a damaged file; the store's errors.
+pub async fn recommend(args: &RecommendArgs) -> Result<u8> {
+    match &args.command {
+        RecommendCommand::List(args) => list(args).await?,
+        RecommendCommand::Show(args) => show(args).await?,
+    }
+    Ok(0)
+}
+
+async fn read(args: &ResultsArgs, keep: impl Fn(&RecommendationRow) -> bool) -> Result<Vec<RecommendationRow>> {
+    let results: Results = args.open().await?;
+    let mut rows = published(all(&results.store, results.as_of, keep).await?, "recommendations", &results)?;
+    rows.sort_by_key(|row: &RecommendationRow| row.rank);
+    Ok(rows)
+}
+
+async fn list(args: &ListArgs) -> Result<()> {
+    let ListArgs { results, workflow, category, limit, format } = args;
+    let is_asked = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+    let keep = |row: &RecommendationRow| is_asked(workflow, &row.workflow_id) && is_asked(category, &row.category);
+    let mut rows = read(results, keep).await?;
+    rows.truncate(limit.unwrap_or(usize::MAX));
+    print(&match format {
+        Format::Json => json(&rows.iter().map(Recommendation::of).collect::<Vec<_>>())?,
+        Format::Table => listed(&rows),
+    })
+}
+
+/// As a table; a sentence where there is none.
+#[must_use]
+pub fn listed(rows: &[RecommendationRow]) -> String {
+    if rows.is_empty() {
+        return "nothing is recommended".to_owned();
+    }
+    let header = ["rank", "id", "workflow", "what", "saves per run", "interval", "effort", "risk", "works", "status"];
+    let cells = |row: &RecommendationRow| {
+        vec![
+            row.rank.to_string(),
+            format::name(&row.recommendation_id),
+            format::name(&row.workflow_id),
+            format::name(&row.title),
+            format::duration(row.saving_ms),
+            format::range(row.saving_ms_lower, row.saving_ms_upper, "ms"),
+            format::words(&row.effort),
+            format::words(&row.risk),
+            format::percent(row.probability),
+            format::words(&row.status),
+        ]
+    };
+    table(&header, right_aligned(&header, rows.iter().map(cells).collect(), &[0, 4, 8]))
+}
+
+/// Pads numbers to the width of their column, so that they end below each other and below its name.
+fn right_aligned(header: &[&str], mut rows: Vec<Vec<String>>, columns: &[usize]) -> Vec<Vec<String>> {
+    for &column in columns {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        let width = cells.chain(header.get(column).map(|name| name.len())).max().unwrap_or(0);
+        for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+            *cell = format!("{cell:>width$}");
+        }
+    }
+    rows
+}
+
+async fn show(args: &ShowArgs) -> Result<()> {
+    let ShowArgs { id, results, format } = args;
+    let mut found = read(results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
+    if let Some(exact) = found.iter().position(|row| row.recommendation_id == *id) {
+        found.swap(0, exact);
+        found.truncate(1);
+    }
+    let row = match found.as_slice() {
+        [row] => row,
+        [] => {
+            let advice = "`paceline recommend list` shows those that are published";
+            return Err(Error::Usage(format!("no recommendation {id:?}; {advice}")));
+        }
+        several => {
+            let ids: Vec<&str> = several.iter().take(5).map(|row| row.recommendation_id.as_str()).collect();
+            let n = several.len();
+            return Err(Error::Usage(format!("{id:?} begins {n} ids: {}; write more of one", ids.join(", "))));
+        }
+    };
+    print(&match format {
+        Format::Json => json(&Recommendation::of(row))?,
+        Format::Table => shown(row),
+    })
+}
+
+/// One recommendation in lines.
+#[must_use]
+pub fn shown(row: &RecommendationRow) -> String {
+    let interval =
+        |lower, upper, unit| format!("{}, {} interval", format::range(lower, upper, unit), format::level(row.level));
+    let mut lines = vec![
+        format!("{}. {}", row.rank, format::printable(&row.title)),
+        format!("id           {}", format::printable(&row.recommendation_id)),
+        format!("workflow     {}, {}", format::printable(&row.workflow_id), format::printable(&row.target)),
+        format!("kind         {}, {}", format::words(&row.r#type), format::words(&row.category)),
+        format!(
+            "saves        {} per run ({})",
+            format::duration(row.saving_ms),
+            interval(row.saving_ms_lower, row.saving_ms_upper, "ms")
+        ),
+        format!(
+            "impact       {} of end-to-end time ({})",
+            format::percent(row.impact),
+            interval(row.impact_lower, row.impact_upper, "ratio")
+        ),
+    ];
+    if let (Some(usd), Some(lower), Some(upper)) = (row.saving_usd, row.saving_usd_lower, row.saving_usd_upper) {
+        lines.push(format!("money        {} per run ({})", format::usd(usd), interval(lower, upper, "usd")));
+    }
+    lines.push(format!(
+        "together     {} per run with those of this workflow up to place {}",
+        format::duration(row.portfolio_saving_ms),
+        row.portfolio_rank
+    ));
+    lines.push(format!(
+        "effort       {}; risk {}; works with probability {}; feasibility {}",
+        format::words(&row.effort),
+        format::words(&row.risk),
+        format::percent(row.probability),
+        format::significant(row.feasibility, 2)
+    ));
+    lines.push(format!("status       {}", format::words(&row.status)));
+    lines.extend(action_lines(&row.actions.0));
+    lines.extend(row.evidence.iter().map(|evidence| format!("evidence     {}", format::printable(evidence))));
+    lines.join("\n")
+}
+
+fn action_lines(actions: &str) -> Vec<String> {
+    let Ok(Value::Array(actions)) = serde_json::from_str::<Value>(actions) else {
+        return vec![format!("actions      {}", format::printable(actions))];
+    };
+    let line = |action: &Value| {
+        let text = |key: &str| match action.get(key) {
+            None | Some(Value::Null) => "unknown".to_owned(),
+            Some(Value::String(text)) => format::printable(text),
+            Some(other) => format::printable(&other.to_string()),
+        };
+        format!("action       {} {}: {} → {}", text("op"), text("path"), text("from"), text("to"))
+    };
+    actions.iter().map(line).collect()
+}
+
+/// A recommendation as programs read it: the columns of the table, with the actions as JSON.
+#[derive(Serialize)]
+struct Recommendation<'a> {
+    recommendation_id: &'a str,
+    rank: i64,
+    workflow_id: &'a str,
+    target: &'a str,
+    r#type: &'a str,
+    category: &'a str,
+    title: &'a str,
+    impact: f64,
+    impact_lower: f64,
+    impact_upper: f64,
+    level: f64,
+    saving_ms: f64,
+    saving_ms_lower: f64,
+    saving_ms_upper: f64,
+    saving_usd: Option<f64>,
+    saving_usd_lower: Option<f64>,
+    saving_usd_upper: Option<f64>,
+    feasibility: f64,
+    effort: &'a str,
+    risk: &'a str,
+    probability: f64,
+    actions: Value,
+    evidence: &'a [String],
+    status: &'a str,
+    portfolio_rank: i64,
+    portfolio_saving_ms: f64,
+}
+
+impl<'a> Recommendation<'a> {
+    fn of(row: &'a RecommendationRow) -> Self {
+        let RecommendationRow {
+            recommendation_id,
+            rank,
+            workflow_id,
+            target,
+            r#type,
+            category,
+            title,
+            impact,
+            impact_lower,
+            impact_upper,
+            level,
+            saving_ms,
+            saving_ms_lower,
+            saving_ms_upper,
+            saving_usd,
+            saving_usd_lower,
+            saving_usd_upper,
+            feasibility,
+            effort,
+            risk,
+            probability,
+            actions,
+            evidence,
+            status,
+            portfolio_rank,
+            portfolio_saving_ms,
+        } = row;
+        Self {
+            recommendation_id,
+            rank: *rank,
+            workflow_id,
+            target,
+            r#type,
+            category,
+            title,
+            impact: *impact,
+            impact_lower: *impact_lower,
+            impact_upper: *impact_upper,
+            level: *level,
+            saving_ms: *saving_ms,
+            saving_ms_lower: *saving_ms_lower,
+            saving_ms_upper: *saving_ms_upper,
+            saving_usd: *saving_usd,
+            saving_usd_lower: *saving_usd_lower,
+            saving_usd_upper: *saving_usd_upper,
+            feasibility: *feasibility,
+            effort,
+            risk,
+            probability: *probability,
+            // A text that is no JSON is shown as the text that it is.
+            actions: serde_json::from_str(&actions.0).unwrap_or_else(|_| Value::String(actions.0.clone())),
+            evidence,
+            status,
+            portfolio_rank: *portfolio_rank,
+            portfolio_saving_ms: *portfolio_saving_ms,
+        }
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string_pretty(value).map_err(|e| Error::Internal(format!("writing JSON: {e}")))
+}
