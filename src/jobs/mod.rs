@@ -4,11 +4,8 @@ mod anomalies;
 mod days;
 mod engines;
 mod experiments;
-<<<<<<< HEAD
-mod leftovers;
-=======
 mod graph_skips;
->>>>>>> main
+mod leftovers;
 mod outputs;
 mod progress;
 mod refusals;
