@@ -7,6 +7,7 @@ use object_store::path::{Path, PathPart};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 use url::Url;
 
@@ -21,6 +22,7 @@ pub struct Store {
     inner: Arc<dyn ObjectStore>,
     prefix: Path,
     url: String,
+    folder: Option<PathBuf>,
 }
 
 impl Store {
@@ -44,22 +46,25 @@ impl Store {
     /// As [`Store::open`].
     pub fn open_with(location: &str, options: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
         let url = to_url(location)?;
-        if url.scheme() == "file" {
-            let path = url.to_file_path().map_err(|()| Error::Usage(format!("{location:?} is no local path")))?;
-            std::fs::create_dir_all(&path).map_err(|source| Error::Disk { action: "creating", path, source })?;
-        }
+        let folder = if url.scheme() == "file" { Some(made_folder(&url, location)?) } else { None };
         let (inner, prefix) = object_store::parse_url_opts(&url, options).map_err(|source| {
             let shown = redacted(&url);
             let why = source.to_string().replace(url.as_str(), &shown);
             Error::Usage(format!("{shown} is no location: {why}; write file:///…, s3://…, gs://… or az://…"))
         })?;
-        Ok(Self { inner: Arc::from(inner), prefix, url: redacted(&url) })
+        Ok(Self { inner: Arc::from(inner), prefix, url: redacted(&url), folder })
     }
 
     /// The location as it may be shown: without user, password and query.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The folder on the local disk, none for stores elsewhere.
+    #[must_use]
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
     }
 
     /// Where `path` lies, for messages.
@@ -289,6 +294,14 @@ fn to_url(location: &str) -> Result<Url> {
     let plain = location.strip_prefix("file:").unwrap_or(location);
     let path = std::path::absolute(plain).map_err(|e| Error::Usage(format!("{location:?} is no path: {e}")))?;
     Url::from_directory_path(&path).map_err(|()| Error::Usage(format!("{location:?} is no path that a URL can name")))
+}
+
+fn made_folder(url: &Url, location: &str) -> Result<PathBuf> {
+    let path = url.to_file_path().map_err(|()| Error::Usage(format!("{location:?} is no local path")))?;
+    match std::fs::create_dir_all(&path) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(Error::Disk { action: "creating", path, source }),
+    }
 }
 
 fn redacted(url: &Url) -> String {

@@ -13,10 +13,13 @@ use crate::io::{Object, Store};
 use crate::tables::{CanonicalTable, Reject, Rejects, Runs, Steps, steps};
 use chrono::NaiveDate;
 use polars::prelude::DataFrame;
+use futures::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeMap;
 
 /// Folder of the rejects that the next run publishes.
 const REJECTS: &str = "_rejects";
+/// Requests to the store at a time.
+const READS_AT_ONCE: usize = 8;
 
 /// One date of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +131,8 @@ pub(super) fn locate<T: CanonicalTable>(parts: &[Conformed<T>], row: usize) -> (
 pub struct RejectFile {
     /// Where they lie; the name is a digest of the source.
     pub object: Object,
+    /// blake3 of its bytes.
+    pub digest: String,
     /// The rows.
     pub rejects: Rejects,
 }
@@ -142,21 +147,25 @@ pub async fn write_rejects(store: &Store, digest: &str, rejects: &Rejects) -> Re
     store.put(&format!("{REJECTS}/{digest}.json"), bytes).await
 }
 
-/// The rejects that `ingest` left, by source file, in the order of their names.
+/// The rejects that `ingest` left, by source file, in the order of their names. A list that can't be read is a reject
+/// itself.
 ///
 /// # Errors
-/// When the store fails, or an object is none of ours.
+/// When the store fails.
 pub async fn read_rejects(store: &Store) -> Result<Vec<RejectFile>> {
-    let mut files = Vec::new();
-    for object in store.list(REJECTS).await?.into_iter().filter(|object| object.path.ends_with(".json")) {
-        let bytes = store.get(&object.path).await?.unwrap_or_default();
-        let rejects = serde_json::from_slice(&bytes).map_err(|error| {
-            Error::Input(format!(
-                "{}: no list of rejects: {error}; remove it and ingest its source again",
-                store.locate(&object.path)
-            ))
-        })?;
-        files.push(RejectFile { object, rejects });
-    }
-    Ok(files)
+    let objects = store.list(REJECTS).await?;
+    let lists = objects.into_iter().filter(|object| object.path.ends_with(".json"));
+    let reads = stream::iter(lists.map(|object| read_reject_file(store, object)));
+    reads.buffered(READS_AT_ONCE).try_collect().await
 }
+
+async fn read_reject_file(store: &Store, object: Object) -> Result<RejectFile> {
+    let bytes = store.get(&object.path).await?.unwrap_or_default();
+    let digest = blake3::hash(&bytes).to_hex().to_string();
+    let rejects = serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        let reason = format!("no list of rejects: {error}; remove it and ingest its source again");
+        Reject::file(&object.path, reason).into()
+    });
+    Ok(RejectFile { object, digest, rejects })
+}
+

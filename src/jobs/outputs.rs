@@ -35,8 +35,6 @@ impl Context {
     pub(crate) async fn of(results: &Store, ledger: &State, config: &Config, as_of: DateTime<Utc>) -> Result<Self> {
         let runs = ledger.entries().iter().filter_map(|sealed| sealed.entry.event.run());
         let earlier: Vec<_> = runs.filter(|run| run.slot.job == config.job && run.slot.as_of < as_of).collect();
-        let last = earlier.iter().max_by_key(|run| run.slot.as_of);
-        let known_inputs = last.map(|run| run.slot.inputs.iter().map(|i| (i.path.clone(), i.digest.clone())).collect());
         let has = |stages: &[String], stage: Stage| stages.iter().any(|name| name == stage.as_str());
         let judged = earlier.iter().filter(|run| has(&run.slot.stages, Stage::Experiments));
         let recommended = earlier.iter().filter(|run| has(&run.slot.stages, Stage::Recommendations));
@@ -46,7 +44,7 @@ impl Context {
         };
         Ok(Self {
             as_of,
-            known_inputs: known_inputs.unwrap_or_default(),
+            known_inputs: known_inputs(ledger, &config.job, as_of),
             opened_us,
             looks: judged.map(|run| run.slot.as_of).collect(),
         })
@@ -67,6 +65,14 @@ impl Context {
             first_look_us: earlier.iter().min().map_or(self.as_of, |first| **first).timestamp_micros(),
         }
     }
+}
+
+/// Path and digest of what the job's run before `as_of` had read.
+pub(crate) fn known_inputs(ledger: &State, job: &str, as_of: DateTime<Utc>) -> BTreeSet<(String, String)> {
+    let runs = ledger.entries().iter().filter_map(|sealed| sealed.entry.event.run());
+    let last = runs.filter(|run| run.slot.job == job && run.slot.as_of < as_of).max_by_key(|run| run.slot.as_of);
+    let inputs = last.into_iter().flat_map(|run| &run.slot.inputs);
+    inputs.map(|input| (input.path.clone(), input.digest.clone())).collect()
 }
 
 async fn opened(results: &Store, as_of: DateTime<Utc>) -> Result<BTreeMap<String, i64>> {

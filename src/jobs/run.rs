@@ -4,7 +4,9 @@ use super::anomalies::score_new;
 use super::days::{self, on_cpu};
 use super::engines::analyse;
 use super::experiments::judge_all;
+use super::leftovers;
 use super::outputs;
+use super::refusals;
 use super::settings::Settings;
 use super::stage::{Stage, Stages};
 use super::window::{self, Reduction, Window, published_rollups};
@@ -80,13 +82,15 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     let request = &Request { stages, ..request.clone() };
     let places = Places::open(config)?;
     let ledger = publish::prepare(&places.results, places.database.as_ref()).await?;
+    leftovers::sweep(&places.results, &ledger, request.clock.now()).await?;
     super::sources::bring_in(config, &places.lake).await?;
     let as_of = resolve_as_of(config, request, &places.lake).await?;
     let reduction = Reduction::of(config, as_of);
     let window = window_of(config, &places.lake, &ledger, as_of).await?;
     let reduced = window::reduce(&places.lake, &places.results, &window, &reduction).await?;
-    let history = window::history(&places.results, &window, &reduction).await?;
+    let mut history = window::history(&places.results, &window, &reduction).await?;
     refuse_unreadable(&history, &places.lake)?;
+    refusals::add(&mut history, &places.lake, &ledger, &config.job, as_of).await?;
     let slot = slot(config, request, as_of, &history);
     if let Some(done) = ledger.committed(&slot.run_id()) {
         tracing::info!(as_of = %as_of, entry = done.entry.number, "this slot is committed already: nothing to do");

@@ -2,7 +2,7 @@
 
 use super::days::{self, DayFiles, on_cpu};
 use super::progress::Progress;
-use super::spill::{Spill, SpillFolder};
+use super::spill::{Spill, SpillFile};
 use crate::error::{Error, Result};
 use crate::io::Store;
 use crate::publish::ledger::State;
@@ -109,7 +109,7 @@ pub(crate) async fn reduce(
     window: &Window,
     reduction: &Reduction,
 ) -> Result<Reduced> {
-    let spill = Arc::new(SpillFolder::new()?);
+    let spill = Arc::new(SpillFile::new()?);
     let progress = Progress::of("reading days", window.days.len());
     let mut tasks = Vec::with_capacity(window.days.len());
     for (&date, files) in &window.days {
@@ -132,7 +132,7 @@ async fn reduce_day(
     reduction: &Reduction,
     date: NaiveDate,
     files: &DayFiles,
-    spill: &Arc<SpillFolder>,
+    spill: &Arc<SpillFile>,
 ) -> Result<(NaiveDate, i64, Option<Vec<Spill>>)> {
     if let Some(kept) = kept(results, &reduction.job, date).await?
         && kept.holds_for(&files.identities(), reduction.as_of_us, reduction.sample_budget)
@@ -168,7 +168,7 @@ async fn reduce_day(
 }
 
 fn spill_rollups(
-    spill: &SpillFolder,
+    spill: &SpillFile,
     date: NaiveDate,
     period: Period,
     rows: RollupColumns,

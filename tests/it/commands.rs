@@ -7,7 +7,7 @@ use paceline::io::Store;
 use paceline::publish;
 use std::path::{Path, PathBuf};
 
-async fn command(words: &[&str]) -> Result<u8, Error> {
+pub(crate) async fn command(words: &[&str]) -> Result<u8, Error> {
     run(Cli::try_parse_from([&["paceline"], words].concat()).unwrap()).await
 }
 

@@ -11,14 +11,14 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// An S3 server (moto) with an empty bucket; ends when dropped.
-struct S3 {
+pub(crate) struct S3 {
     process: Child,
     address: String,
 }
 
 impl S3 {
     /// None, with the reason printed, where there is no `moto_server` (`pip install 'moto[server,s3]'`).
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let Some(program) = moto_server() else {
             eprintln!("skipped: no moto_server in PATH or PACELINE_MOTO_SERVER");
             return None;
@@ -49,7 +49,8 @@ impl S3 {
         assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     }
 
-    fn store(&self) -> Store {
+    /// What leads to the server, by the names that the environment uses, too.
+    pub(crate) fn options(&self) -> [(String, String); 5] {
         let endpoint = format!("http://{}", self.address);
         let options = [
             ("aws_endpoint_url", endpoint.as_str()),
@@ -58,8 +59,11 @@ impl S3 {
             ("aws_secret_access_key", "not-a-secret"),
             ("aws_region", "us-east-1"),
         ];
-        let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Store::open_with("s3://bucket/some/prefix", options).unwrap()
+        options.map(|(key, value)| (key.to_owned(), value.to_owned()))
+    }
+
+    fn store(&self) -> Store {
+        Store::open_with("s3://bucket/some/prefix", self.options()).unwrap()
     }
 }
 

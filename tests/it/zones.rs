@@ -24,13 +24,30 @@ const PURE_DEPENDENCIES: [&str; 12] = [
 
 /// What reaches out of the process, or waits.
 const OUTSIDE: [&str; 12] = [
-    "std::fs", "std::env", "std::net", "std::process", "tokio", "sqlx", "object_store", "reqwest", "indicatif", "async fn",
-    ".await", "crate::io",
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "tokio",
+    "sqlx",
+    "object_store",
+    "reqwest",
+    "indicatif",
+    "async fn",
+    ".await",
+    "crate::io",
 ];
 
 /// What makes two runs differ.
 const UNREPEATABLE: [&str; 9] = [
-    "SystemTime", "Instant::now", "Utc::now", "Local::now", "rand::rng()", "rand::random", "thread_rng", "OsRng",
+    "SystemTime",
+    "Instant::now",
+    "Utc::now",
+    "Local::now",
+    "rand::rng()",
+    "rand::random",
+    "thread_rng",
+    "OsRng",
     "from_entropy",
 ];
 
@@ -39,8 +56,19 @@ const INGEST_EDGE: [&str; 5] = ["mod.rs", "lake.rs", "merge.rs", "dates.rs", "so
 
 /// Systems whose files can be read, or will be.
 const ENGINES: [&str; 13] = [
-    "nextflow", "wfformat", "wfcommons", "airflow", "snakemake", "prefect", "dagster", "github-actions", "otlp", "jaeger",
-    "dify", "langfuse", "opentelemetry",
+    "nextflow",
+    "wfformat",
+    "wfcommons",
+    "airflow",
+    "snakemake",
+    "prefect",
+    "dagster",
+    "github-actions",
+    "otlp",
+    "jaeger",
+    "dify",
+    "langfuse",
+    "opentelemetry",
 ];
 
 /// A source file as it counts: without tests.
@@ -152,7 +180,8 @@ fn allow_only<'a>(sources: impl Iterator<Item = &'a Source>, prefix: &str, allow
 fn pure_depends_on_nothing_that_reaches_outside() {
     let manifest = fs::read_to_string(root().join("src/pure/Cargo.toml")).unwrap();
     let (_, dependencies) = manifest.split_once("[dependencies]\n").unwrap();
-    let names = dependencies.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
+    let names =
+        dependencies.lines().take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
     let others: Vec<&str> = names.map(|(name, _)| name).filter(|name| !PURE_DEPENDENCIES.contains(name)).collect();
     assert!(others.is_empty(), "{others:?}: not among those that are known to stay inside");
 }
@@ -187,7 +216,15 @@ fn the_clock_alone_knows_the_time() {
 #[test]
 fn frames_end_where_executions_begin() {
     let sources = sources();
-    let past = ["src/pure/", "src/rollup/", "src/publish/", "src/report/", "src/jobs/", "src/config/", "src/tables/published/"];
+    let past = [
+        "src/pure/",
+        "src/rollup/",
+        "src/publish/",
+        "src/report/",
+        "src/jobs/",
+        "src/config/",
+        "src/tables/published/",
+    ];
     let readers = ["src/rollup/executions.rs", "src/jobs/days.rs"];
     let past = sources.iter().filter(|source| source.is_in(&past) && !readers.contains(&source.path.as_str()));
     forbid(past, &["polars", "DataFrame"]);
@@ -200,7 +237,9 @@ fn engines_are_named_in_ingest_and_its_configuration_alone() {
         for (number, line) in &source.lines {
             let line = line.to_lowercase();
             let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '-');
-            breaches.extend(words.find(|word| ENGINES.contains(word)).map(|word| format!("{}:{number}: {word}", source.path)));
+            breaches.extend(
+                words.find(|word| ENGINES.contains(word)).map(|word| format!("{}:{number}: {word}", source.path)),
+            );
         }
     }
     assert!(breaches.is_empty(), "{breaches:#?}");
@@ -209,7 +248,10 @@ fn engines_are_named_in_ingest_and_its_configuration_alone() {
 #[test]
 fn tables_of_the_database_are_made_by_migrations_alone() {
     let sources = sources();
-    forbid(sources.iter(), &["CREATE TABLE", "ALTER TABLE", "DROP TABLE", "CREATE INDEX", "CREATE UNIQUE", "CREATE VIEW"]);
+    forbid(
+        sources.iter(),
+        &["CREATE TABLE", "ALTER TABLE", "DROP TABLE", "CREATE INDEX", "CREATE UNIQUE", "CREATE VIEW"],
+    );
 }
 
 #[test]
@@ -227,6 +269,8 @@ fn the_report_reads_what_is_published_and_calculates_nothing() {
     allow_only(report(), "crate::pure::", &["series", "stats", "units"]);
     allow_only(report(), "crate::tables::", &["published"]);
     forbid(report(), &["commit(", ".put(", "put_if_absent("]);
+    let view = sources.iter().filter(|source| source.is_in(&["src/report/view/", "src/report/html/"]));
+    forbid(view, &OUTSIDE);
 }
 
 #[test]
