@@ -94,7 +94,7 @@ impl HistoryBuilder {
     /// The whole. A series reaches from its first day with data to the last complete day of the window.
     #[must_use]
     pub fn finish(self) -> History {
-        let Self { mut history, words, cells, last_day_us } = self;
+        let Self { mut history, words, cells, n_days: _, last_day_us } = self;
         let Some(last_day_us) = last_day_us else { return history };
         let word = |code: u32| words.word(code).map(str::to_owned);
         let of_cells = |((workflow_id, workflow_type, step, metric), (start_us, mut days)): (CellKey, (i64, Vec<Sketch>))| {
