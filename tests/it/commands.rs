@@ -43,10 +43,9 @@ async fn a_location_without_a_ledger_does_not_verify() {
 #[tokio::test]
 async fn migrate_takes_the_database_from_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    for (text, expected) in [
-        ("postgres: null\n", "--postgres URL"),
-        ("postgres: env:PACELINE_TEST_NEVER_SET\n", "PACELINE_TEST_NEVER_SET"),
-    ] {
+    for (text, expected) in
+        [("postgres: null\n", "--postgres URL"), ("postgres: env:PACELINE_TEST_NEVER_SET\n", "PACELINE_TEST_NEVER_SET")]
+    {
         let config = configured(folder.path(), text);
         let error = command(&["migrate", "status", "--config", config.to_str().unwrap()]).await.unwrap_err();
         assert_eq!(error.exit_code(), 2);
