@@ -10,8 +10,8 @@
 //!
 //! `error_count` stands beside every metric: failed executions of the same group and bucket. A bucket in which all have
 //! failed is there, too, with a count of 0, if the metric has a value anywhere in the group's day: so errors add up, too.
-//! Sums are folded over the
-//! 5m buckets in time order at every level, so that a 1d bucket equals the merge of its 5m buckets to the last bit.
+//! Sums are folded over the 5m buckets in time order at every level, so that a 1d bucket equals the merge of its 5m
+//! buckets to the last bit.
 
 use super::executions::{Day, Executions, Status};
 use crate::pure::samples::UNKNOWN;
