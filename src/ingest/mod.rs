@@ -217,9 +217,6 @@ pub async fn ingest_with_progress(lake: &Store, sources: &[Source], progress: &P
     }
     batch.flush(lake, &mut summary).await?;
     batch.leave_rejects(lake).await?;
-    if !summary.unknown_columns.is_empty() {
-        tracing::warn!(columns = ?summary.unknown_columns, "kept out columns that the contract does not know");
-    }
     Ok(summary)
 }
 

@@ -91,6 +91,13 @@ pub(crate) async fn list(lake: &Store, first: NaiveDate, last: NaiveDate) -> Res
     Ok(days)
 }
 
+/// How many days with runs the lake holds before `first`.
+pub(crate) async fn count_before(lake: &Store, first: NaiveDate) -> Result<usize> {
+    let folders = lake.folders("runs").await?;
+    let dates = folders.iter().filter_map(|folder| folder.strip_prefix("date=")?.parse::<NaiveDate>().ok());
+    Ok(dates.filter(|date| *date < first).count())
+}
+
 /// The latest instant in the newest partitions of the lake.
 pub(crate) async fn latest_end(lake: &Store) -> Result<Option<DateTime<Utc>>> {
     let days = list(lake, NaiveDate::MIN, NaiveDate::MAX).await?;

@@ -59,6 +59,8 @@ pub struct Outcome {
     pub skips: u64,
     /// Days of the window, and how many of them were read anew.
     pub days: (usize, usize),
+    /// Days of the lake that lie before the window.
+    pub earlier_days: usize,
     /// Rows published, by table.
     pub published: BTreeMap<String, u64>,
     /// Refused rows went over the limit.
@@ -85,8 +87,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     leftovers::sweep(&places.results, &ledger, request.clock.now()).await?;
     super::sources::bring_in(config, &places.lake).await?;
     let as_of = resolve_as_of(config, request, &places.lake).await?;
-    let reduction = Reduction::of(config, as_of);
-    let window = window_of(config, &places.lake, &ledger, as_of).await?;
+    let (window, earlier_days) = window_of(config, &places.lake, &ledger, as_of).await?;
+    let reduction = Reduction::of(config, as_of, window.days.len());
     let reduced = window::reduce(&places.lake, &places.results, &window, &reduction).await?;
     let mut history = window::history(&places.results, &window, &reduction).await?;
     refuse_unreadable(&history, &places.lake)?;
@@ -134,6 +136,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
         Outcome::committed(config, &slot, number, committed.already, &history, window.days.len(), &published);
     outcome.skips = findings.skips.len() as u64;
     outcome.days.1 = reduced.days_read;
+    outcome.earlier_days = earlier_days;
     Ok(outcome)
 }
 
@@ -164,9 +167,11 @@ fn nothing_in(lake: &Store, what: &str) -> Error {
 }
 
 impl Reduction {
-    fn of(config: &Config, as_of: DateTime<Utc>) -> Self {
+    /// Days that are not there need no memory. What there is per day changes only when their number doubles: all that
+    /// was kept of them is made anew then.
+    fn of(config: &Config, as_of: DateTime<Utc>, n_days: usize) -> Self {
         let analytics = &config.analytics;
-        let window_days = u64::from(analytics.data_retention_days.max(1));
+        let window_days = (n_days.max(1).next_power_of_two() as u64).min(u64::from(analytics.data_retention_days.max(1)));
         let subdaily = Days::new(u64::from(analytics.subdaily_retention_days.saturating_sub(1)));
         let per_day = config.limits.memory_bytes / SAMPLE_SHARE / SAMPLE_BYTES / window_days;
         Self {
@@ -181,8 +186,8 @@ impl Reduction {
     }
 }
 
-/// The partitions of the days that end at the cutoff.
-async fn window_of(config: &Config, lake: &Store, ledger: &State, as_of: DateTime<Utc>) -> Result<Window> {
+/// The partitions of the days that end at the cutoff, and how many days of the lake lie before them.
+async fn window_of(config: &Config, lake: &Store, ledger: &State, as_of: DateTime<Utc>) -> Result<(Window, usize)> {
     let last = as_of.date_naive();
     let back = Days::new(u64::from(config.analytics.data_retention_days.saturating_sub(1)));
     let first = last.checked_sub_days(back).unwrap_or(NaiveDate::MIN);
@@ -190,7 +195,8 @@ async fn window_of(config: &Config, lake: &Store, ledger: &State, as_of: DateTim
     if days.is_empty() {
         return Err(nothing_in(lake, &format!("a date from {first} to {last}")));
     }
-    Ok(Window { days, published: published_rollups(ledger) })
+    let n_earlier = days::count_before(lake, first).await?;
+    Ok((Window { days, published: published_rollups(ledger) }, n_earlier))
 }
 
 fn refuse_unreadable(history: &History, lake: &Store) -> Result<()> {
@@ -240,6 +246,7 @@ impl Outcome {
             rejects,
             skips: 0,
             days: (days, 0),
+            earlier_days: 0,
             published,
             over_limit: ratio(rejects, rows + rejects) > config.limits.max_rejects_ratio,
         }
