@@ -37,12 +37,14 @@ pub(crate) struct Findings {
     pub(crate) skips: Vec<Skip>,
 }
 
-/// Runs the stages that are asked for, and what they need of one another.
-pub(crate) fn analyse(history: &History, settings: &Settings, stages: &Stages) -> Findings {
+/// Runs the stages that are asked for, and what they need of one another. The series are given up once they are
+/// learned from: they are the larger part of the history, and nothing later looks at them.
+pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stages) -> Findings {
     let mut findings = Findings::default();
     if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
         timed("series", || learn_series(history, settings, stages, &mut findings));
     }
+    history.series = Vec::new();
     if stages.has(Stage::Predictions) {
         timed("predictions", || learn_executions(history, settings, &mut findings));
     }

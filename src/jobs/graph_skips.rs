@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_in_the_same_way_is_told_once() {
-        let skips = graph_skips(&[dangling("r1", "b/1"), dangling("r1", "b/2"), dangling("r2", "b/1"), dangling("r1", "c")]);
+        let skips =
+            graph_skips(&[dangling("r1", "b/1"), dangling("r1", "b/2"), dangling("r2", "b/1"), dangling("r1", "c")]);
         let told: Vec<&str> = skips.iter().map(|skip| skip.reason.as_str()).collect();
         assert_eq!(
             told,

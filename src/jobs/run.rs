@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Memory of one execution kept for learning: all columns, and the copies that learning makes of them.
 const SAMPLE_BYTES: u64 = 600;
 /// Part of the memory limit that executions kept for learning may take; the rest is for days being read and for series.
-const SAMPLE_SHARE: u64 = 8;
+const SAMPLE_SHARE: u64 = 12;
 
 /// What is asked of one run, beside the configuration.
 #[derive(Debug, Clone)]
@@ -103,7 +103,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     let settings = Arc::new(Settings::of(config));
     let (stages, for_engines) = (request.stages.clone(), Arc::clone(&settings));
     let (history, mut findings) = on_cpu(move || {
-        let findings = analyse(&history, &for_engines, &stages);
+        let mut history = history;
+        let findings = analyse(&mut history, &for_engines, &stages);
         (history, findings)
     })
     .await?;

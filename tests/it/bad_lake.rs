@@ -16,7 +16,9 @@ const BAD: &str = "steps/date=2026-03-08/bad.parquet";
 
 fn runs(day: u32) -> DataFrame {
     let ids: Vec<String> = (0..RUNS_A_DAY).map(|i| format!("r{day}-{i}")).collect();
-    let at = |minute: usize| (0..RUNS_A_DAY).map(|i| format!("2026-03-{day:02}T{:02}:{minute:02}:00Z", 8 + i)).collect::<Vec<_>>();
+    let at = |minute: usize| {
+        (0..RUNS_A_DAY).map(|i| format!("2026-03-{day:02}T{:02}:{minute:02}:00Z", 8 + i)).collect::<Vec<_>>()
+    };
     df!(
         "run_id" => ids,
         "workflow_id" => vec!["w"; RUNS_A_DAY],
@@ -32,7 +34,9 @@ fn steps(day: u32) -> DataFrame {
     let ids: Vec<String> = (0..2 * RUNS_A_DAY).map(|i| format!("r{day}-{}", i / 2)).collect();
     let names: Vec<&str> = (0..2 * RUNS_A_DAY).map(|i| ["a", "b"][i % 2]).collect();
     let at = |end: usize| {
-        let minute = |i: usize| format!("2026-03-{day:02}T{:02}:0{}:{:02}Z", 8 + i / 2, i % 2 + end, if end == 1 { i } else { 0 });
+        let minute = |i: usize| {
+            format!("2026-03-{day:02}T{:02}:0{}:{:02}Z", 8 + i / 2, i % 2 + end, if end == 1 { i } else { 0 })
+        };
         (0..2 * RUNS_A_DAY).map(minute).collect::<Vec<_>>()
     };
     df!(
@@ -78,7 +82,8 @@ async fn run_beside_good(bad: &[(&str, Vec<u8>)]) -> (Workplace, Ended) {
 
 async fn unharmed(place: &Workplace, before: &BTreeMap<String, Vec<u8>>) {
     let after = place.published("results").await;
-    let harmed: Vec<&String> = before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).map(|(path, _)| path).collect();
+    let harmed: Vec<&String> =
+        before.iter().filter(|(path, bytes)| after.get(*path) != Some(bytes)).map(|(path, _)| path).collect();
     assert!(harmed.iter().all(|path| *path == "_ledger/latest.json"), "{harmed:?} have changed");
     assert!(place.verified_entries("results").await >= 1);
 }
@@ -158,7 +163,12 @@ async fn rows_that_cannot_be_trusted_are_refused_one_by_one() {
         ("MISSING_KEY", no_key, ["1", "step_id", ""], "missing key"),
         ("NOT_A_NUMBER", with("memory_mb", "lots"), ["1", "memory_mb", "lots"], "not a number"),
         ("NO_TIME", with("started_at", "yesterday"), ["1", "started_at", "yesterday"], "unparsable time"),
-        ("NAIVE_TIME", with("started_at", "2026-03-08T10:00:00"), ["1", "started_at", "2026-03-08T10:00:00"], "with its offset"),
+        (
+            "NAIVE_TIME",
+            with("started_at", "2026-03-08T10:00:00"),
+            ["1", "started_at", "2026-03-08T10:00:00"],
+            "with its offset",
+        ),
         ("NO_STATUS", with("status", "purple"), ["1", "status", "purple"], "unknown status"),
         ("TWICE", twice, ["2", "run_id,step_id,attempt", "r8-0,c,1"], "duplicate key with different content"),
     ];
@@ -232,7 +242,11 @@ async fn a_lake_with_nothing_to_read_is_exit_4_and_publishes_nothing() {
     let cases: [(&str, Vec<(&str, Vec<u8>)>, &str); 4] = [
         ("EMPTY", Vec::new(), "found no partition"),
         ("OTHER_FILES", vec![("readme.txt", b"hello".to_vec())], "found no partition"),
-        ("ALL_CORRUPT", vec![("runs/date=2026-03-08/a.parquet", b"PAR1, not".to_vec())], "runs/date=2026-03-08/a.parquet"),
+        (
+            "ALL_CORRUPT",
+            vec![("runs/date=2026-03-08/a.parquet", b"PAR1, not".to_vec())],
+            "runs/date=2026-03-08/a.parquet",
+        ),
         ("NO_ROWS", vec![("runs/date=2026-03-08/a.parquet", no_rows)], "no r"),
     ];
     for (name, files, why) in cases {
@@ -261,7 +275,10 @@ async fn when_the_lake_is_gone_earlier_results_stand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_partitions_are_no_news() {
-    let empty = [("runs/date=2026-03-08/none.parquet", parquet_bytes(&runs(8).slice(0, 0))), (BAD, parquet_bytes(&steps(8).slice(0, 0)))];
+    let empty = [
+        ("runs/date=2026-03-08/none.parquet", parquet_bytes(&runs(8).slice(0, 0))),
+        (BAD, parquet_bytes(&steps(8).slice(0, 0))),
+    ];
     let (place, ended) = run_beside_good(&empty).await;
     assert_eq!((&ended.outcome(0)["rejects"], &ended.outcome(0)["steps"]), (&0.into(), &128.into()));
     fs::create_dir_all(place.path("lake/steps/date=2026-03-07/")).unwrap();
@@ -312,7 +329,8 @@ async fn names_are_data_wherever_they_come_from() {
         steps.replace("step_id", Column::new("step_id".into(), names)).unwrap();
         put_day(&place, day, &runs, &steps);
     }
-    let entries = || fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>();
+    let entries =
+        || fs::read_dir(place.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>();
     let mut before = entries();
     place.run("results", &[]).outcome(0);
     before.insert("results".into());
@@ -334,7 +352,10 @@ async fn without_its_database_a_run_publishes_nothing() {
     place.configure("as_of: latest\npostgres: env:PACELINE_TEST_DATABASE\n");
     let ended = place.run("results", &AFTER);
     assert_eq!(ended.code, Some(5), "{ended:?}");
-    assert!(ended.stderr.contains("connecting to the Postgres database") && !ended.stderr.contains("hunter2"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("connecting to the Postgres database") && !ended.stderr.contains("hunter2"),
+        "{ended:?}"
+    );
     assert_eq!(place.published("results").await, before);
     unharmed(&place, &before).await;
 }
@@ -368,5 +389,12 @@ async fn a_lake_that_is_results_is_refused() {
     let place = good();
     let ended = place.run("lake", &BEFORE);
     assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(!Store::open(place.path("lake").to_str().unwrap()).unwrap().folders("").await.unwrap().contains(&"_ledger".to_owned()));
+    assert!(
+        !Store::open(place.path("lake").to_str().unwrap())
+            .unwrap()
+            .folders("")
+            .await
+            .unwrap()
+            .contains(&"_ledger".to_owned())
+    );
 }

@@ -69,7 +69,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
@@ -78,7 +82,10 @@ fn stage(place: &Workplace, results: &str, entry: u64) -> &'static str {
     let folder = place.path(results);
     if folder.join(format!("_ledger/{entry:020}.json")).exists() {
         "after the commit"
-    } else if folder.join(format!("skips/as_of={}T00-00-00Z", if entry == 1 { "2026-10-10" } else { "2026-10-11" })).exists() {
+    } else if folder
+        .join(format!("skips/as_of={}T00-00-00Z", if entry == 1 { "2026-10-10" } else { "2026-10-11" }))
+        .exists()
+    {
         "while publishing"
     } else if folder.join("_state").exists() {
         "while reading or learning"

@@ -7,7 +7,7 @@ use polars::prelude::DataFrame;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Settings of thread pools, and how many threads they stand for.
+/// Settings of thread pools.
 const POOLS: [&str; 3] = ["RAYON_NUM_THREADS", "POLARS_MAX_THREADS", "TOKIO_WORKER_THREADS"];
 /// Columns that tell of earlier runs, so that a fresh run says otherwise.
 const OF_EARLIER_RUNS: [&str; 3] = ["opened_at", "looks", "first_look_at"];
@@ -20,7 +20,9 @@ async fn the_same_run_gives_the_same_bytes_on_any_number_of_threads() {
     assert!(outcome["published"]["rollups"].as_u64() > Some(1_000), "{outcome}");
     for threads in ["1", "7"] {
         let mut command = place.run_command(threads, &[]);
-        POOLS.iter().for_each(|pool| drop(command.env(pool, threads)));
+        for pool in POOLS {
+            command.env(pool, threads);
+        }
         assert!(command.output().unwrap().status.success());
         same_bytes(&place.published(threads).await, &first, &format!("{threads} threads"));
     }
@@ -151,7 +153,8 @@ async fn what_was_planted_is_found() {
     let found = place.table("results", "bottlenecks").await;
     let rows = rows_of(&found, &["workflow_id", "step", "type"]);
     let expected = |of: &str, step: &str, kind: &str| {
-        let row = [truth[of]["workflow_id"].as_str().unwrap(), truth[of][step].as_str().unwrap(), kind].map(str::to_owned);
+        let row =
+            [truth[of]["workflow_id"].as_str().unwrap(), truth[of][step].as_str().unwrap(), kind].map(str::to_owned);
         assert!(rows.contains(&row.to_vec()), "{row:?} in {rows:?}");
     };
     expected("cacheable", "step", "cache_miss");
@@ -161,10 +164,16 @@ async fn what_was_planted_is_found() {
     assert!(rows.iter().any(|row| row[..2] == slower && row[2] == "slow_step"), "{slower:?} in {rows:?}");
     let advice = place.table("results", "recommendations").await;
     let kinds = rows_of(&advice, &["workflow_id", "target", "type"]);
-    let has = |workflow: &str, target: &str, kind: &str| kinds.contains(&[workflow, target, kind].map(str::to_owned).to_vec());
+    let has = |workflow: &str, target: &str, kind: &str| {
+        kinds.contains(&[workflow, target, kind].map(str::to_owned).to_vec())
+    };
     assert!(has("web-ci", "install", "CACHING"), "{kinds:?}");
     assert!(has("web-ci", "unit", "PARALLEL_PROCESSING"), "{kinds:?}");
     assert!(has("support-agent", "provider", "PROVIDER_SELECTION"), "{kinds:?}");
+    // Not asserted: one of its executions failed and another used six times the usual memory, for either of which the
+    // rule leaves a request alone.
+    let lowered = has("rnaseq-daily", "SORT.memory_mb", "RESOURCE_ALLOCATION");
+    eprintln!("over-requested memory: {}", if lowered { "found" } else { "left alone" });
 }
 
 /// The planted ones, to the day; none that nothing planted explains.
@@ -189,10 +198,15 @@ fn change_points_are_found(found: &DataFrame, truth: &Value) {
     let hits = planted.iter().filter(is_hit).count();
     // A change shows in the run's totals and in cost, too; the experiment and its start show in its workflow type.
     let explained = |(key, ..): &&(Vec<String>, String, f64)| {
-        key[0] == "support-agent" || planted.iter().any(|one| of(one)[0] == key[0] && (key[1].is_empty() || of(one)[1] == key[1]))
+        key[0] == "support-agent"
+            || planted.iter().any(|one| of(one)[0] == key[0] && (key[1].is_empty() || of(one)[1] == key[1]))
     };
     let n_explained = rows.iter().filter(explained).count();
-    eprintln!("change points: {hits} of {} planted, {n_explained} of {} reported are explained", planted.len(), rows.len());
+    eprintln!(
+        "change points: {hits} of {} planted, {n_explained} of {} reported are explained",
+        planted.len(),
+        rows.len()
+    );
     assert_eq!(hits, planted.len(), "{rows:?}");
     assert_eq!(n_explained, rows.len(), "{rows:?}");
 }
@@ -204,7 +218,13 @@ fn anomalies_are_found(found: &DataFrame, truth: &Value) {
     let planted = truth["anomalies"].as_array().unwrap();
     let planted: BTreeSet<Vec<String>> = planted
         .iter()
-        .map(|one| [&one["run_id"], &one["step_id"]].map(|v| v.as_str().unwrap().to_owned()).into_iter().chain([one["attempt"].to_string()]).collect())
+        .map(|one| {
+            [&one["run_id"], &one["step_id"]]
+                .map(|v| v.as_str().unwrap().to_owned())
+                .into_iter()
+                .chain([one["attempt"].to_string()])
+                .collect()
+        })
         .collect();
     let hits = reported.iter().filter(|key| planted.contains(*key)).count();
     #[expect(clippy::cast_precision_loss, reason = "dozens")]

@@ -62,11 +62,14 @@ fn buckets(rollups: &DataFrame) -> Buckets {
         let number = |name: &str| cell(name).try_extract::<f64>().ok();
         let whole = |name: &str| cell(name).try_extract::<i64>().unwrap();
         let list = |name: &str| match cell(name) {
-            AnyValue::List(items) => items.cast(&polars::prelude::DataType::Int64).unwrap().i64().unwrap().iter().flatten().collect(),
+            AnyValue::List(items) => {
+                items.cast(&polars::prelude::DataType::Int64).unwrap().i64().unwrap().iter().flatten().collect()
+            }
             _ => Vec::new(),
         };
         let key = KEY.map(|name| format!("{:?}", cell(name))).to_vec();
-        let start_us = rollups.column("bucket_start").unwrap().to_physical_repr().get(idx).unwrap().try_extract().unwrap();
+        let start_us =
+            rollups.column("bucket_start").unwrap().to_physical_repr().get(idx).unwrap().try_extract().unwrap();
         let bucket = Bucket {
             count: whole("count"),
             error_count: whole("error_count"),
@@ -101,7 +104,11 @@ async fn longer_buckets_are_the_merge_of_5m_buckets_to_the_last_bit() {
             }
             let published = read(period);
             let differing = published.iter().find(|(key, bucket)| merged.get(*key) != Some(bucket));
-            assert!(differing.is_none(), "{period} of {date:?}: {differing:?} is merged {:?}", merged.get(differing.unwrap().0));
+            assert!(
+                differing.is_none(),
+                "{period} of {date:?}: {differing:?} is merged {:?}",
+                merged.get(differing.unwrap().0)
+            );
             assert_eq!(merged.len(), published.len(), "{period} of {date:?}");
             compared += published.len();
         }

@@ -74,7 +74,8 @@ impl Workplace {
     /// Has the sample's configuration name a database that is migrated.
     pub(crate) fn use_postgres(&self, server: &Server) {
         let path = self.path("paceline.yaml");
-        let config = fs::read_to_string(&path).unwrap().replace("postgres: null", "postgres: env:PACELINE_TEST_DATABASE");
+        let config =
+            fs::read_to_string(&path).unwrap().replace("postgres: null", "postgres: env:PACELINE_TEST_DATABASE");
         fs::write(&path, config).unwrap();
         fs::write(self.path("database"), server.url()).unwrap();
         let migrated = self.command(&["migrate", "up", "--config"]).arg(path).output().unwrap();
@@ -127,7 +128,11 @@ impl Workplace {
         let mut rows = DataFrame::empty();
         for file in state.current_files().values().filter(|file| file.table == name) {
             let more = raw::parquet(&store.get(&file.path).await.unwrap().unwrap(), |_| true).unwrap();
-            if rows.width() == 0 { rows = more } else { rows.vstack_mut(&more).map(drop).unwrap() }
+            if rows.width() == 0 {
+                rows = more;
+            } else {
+                rows.vstack_mut(&more).unwrap();
+            }
         }
         rows
     }
@@ -188,7 +193,8 @@ pub(crate) fn numbers(frame: &DataFrame, column: &str) -> Vec<f64> {
 pub(crate) fn same_bytes(found: &BTreeMap<String, Vec<u8>>, expected: &BTreeMap<String, Vec<u8>>, what: &str) {
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(found), names(expected), "{what}: other files");
-    let differ: Vec<&String> = found.iter().filter(|(name, bytes)| expected[*name] != **bytes).map(|(n, _)| n).collect();
+    let differ: Vec<&String> =
+        found.iter().filter(|(name, bytes)| expected[*name] != **bytes).map(|(n, _)| n).collect();
     assert!(differ.is_empty(), "{what}: {differ:?} differ");
 }
 
