@@ -247,7 +247,7 @@ async fn a_lake_with_nothing_to_read_is_exit_4_and_publishes_nothing() {
             vec![("runs/date=2026-03-08/a.parquet", b"PAR1, not".to_vec())],
             "runs/date=2026-03-08/a.parquet",
         ),
-        ("NO_ROWS", vec![("runs/date=2026-03-08/a.parquet", no_rows)], "no r"),
+        ("NO_ROWS", vec![("runs/date=2026-03-08/a.parquet", no_rows)], " run"),
     ];
     for (name, files, why) in cases {
         let place = Workplace::empty();
@@ -259,6 +259,17 @@ async fn a_lake_with_nothing_to_read_is_exit_4_and_publishes_nothing() {
             assert!(place.published("results").await.is_empty(), "{name}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_latest_instant_is_that_of_days_that_can_be_read() {
+    let place = good();
+    for day in ["08", "09", "10"] {
+        place.put(&format!("runs/date=2026-03-{day}/a.parquet"), "no Parquet at all");
+    }
+    let outcome = place.run("results", &["--as-of", "latest"]).outcome(0);
+    // The window ends with the newest instant, and so before the corrupt days.
+    assert_eq!((&outcome["as_of"], &outcome["rejects"]), (&"2026-03-07T15:03:00Z".into(), &0.into()), "{outcome}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use crate::workplace::{Workplace, same_bytes};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Child;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ const KILLS_WITH_DATABASE: u32 = 5;
 const AT_ONCE: usize = 2;
 const FIRST: [&str; 2] = ["--as-of", "2026-10-10T00:00:00Z"];
 const ONE_MORE_DAY: [&str; 2] = ["--as-of", "2026-10-11T00:00:00Z"];
+
+/// Roughly what writing the files, the entry and what follows it take.
+const PUBLISHING: Duration = Duration::from_millis(60);
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -33,13 +37,37 @@ fn kill(place: &Workplace, results: &str, arguments: &[&str], share: f64, takes_
     let started = Instant::now();
     let mut run = place.run_command(results, arguments).spawn().unwrap();
     let moment = Duration::from_micros(takes_us.load(Ordering::Relaxed)).mul_f64(share);
-    while started.elapsed() < moment {
+    if !waits_until(&mut run, || started.elapsed() >= moment) {
+        takes_us.store(u64::try_from(started.elapsed().as_micros()).unwrap(), Ordering::Relaxed);
+        return false;
+    }
+    was_killed(run)
+}
+
+/// Starts a run and kills it while it publishes: `share` of [`PUBLISHING`] after the folder `first` has appeared. A run
+/// spends so little of its time there that moments chosen evenly would miss it.
+fn kill_while_publishing(place: &Workplace, results: &str, arguments: &[&str], share: f64, first: &str) -> bool {
+    let first = place.path(results).join(first);
+    let mut run = place.run_command(results, arguments).spawn().unwrap();
+    if !waits_until(&mut run, || first.exists()) {
+        return false;
+    }
+    std::thread::sleep(PUBLISHING.mul_f64(share));
+    was_killed(run)
+}
+
+/// False where the run ends before it is so.
+fn waits_until(run: &mut Child, is_so: impl Fn() -> bool) -> bool {
+    while !is_so() {
         if run.try_wait().unwrap().is_some() {
-            takes_us.store(u64::try_from(started.elapsed().as_micros()).unwrap(), Ordering::Relaxed);
             return false;
         }
-        std::thread::sleep(Duration::from_millis(1).min(moment.saturating_sub(started.elapsed())));
+        std::thread::sleep(Duration::from_micros(500));
     }
+    true
+}
+
+fn was_killed(mut run: Child) -> bool {
     run.kill().unwrap();
     // On Unix a killed process has no exit code.
     run.wait().unwrap().code().is_none()
@@ -82,11 +110,10 @@ fn stage(place: &Workplace, results: &str, entry: u64) -> &'static str {
     let folder = place.path(results);
     if folder.join(format!("_ledger/{entry:020}.json")).exists() {
         "after the commit"
-    } else if folder
-        .join(format!("skips/as_of={}T00-00-00Z", if entry == 1 { "2026-10-10" } else { "2026-10-11" }))
-        .exists()
-    {
-        "while publishing"
+    } else if folder.join(format!("baselines/as_of=2026-10-{:02}T00-00-00Z", 9 + entry)).exists() {
+        "while publishing tables"
+    } else if entry == 1 && folder.join("rollups").exists() {
+        "while publishing rollups"
     } else if folder.join("_state").exists() {
         "while reading or learning"
     } else {
@@ -127,7 +154,13 @@ fn killed_and_run_again(place: &Workplace, calm: &Calm, seed: u64) -> Option<&'s
     if is_second {
         copy(&place.path("one day before"), &place.path(&results));
     }
-    if !kill(place, &results, &arguments, share(seed), &calm.takes_us) {
+    let was_killed = if seed % 5 < 3 {
+        kill(place, &results, &arguments, share(seed), &calm.takes_us)
+    } else {
+        let first = if is_second { "baselines/as_of=2026-10-11T00-00-00Z" } else { "rollups" };
+        kill_while_publishing(place, &results, &arguments, share(seed), first)
+    };
+    if !was_killed {
         return None;
     }
     let stage = stage(place, &results, if is_second { 2 } else { 1 });
