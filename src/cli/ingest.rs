@@ -1,5 +1,6 @@
 //! `paceline ingest`: what real systems write, into the lake.
 
+use super::output::{Format, print, table};
 use crate::error::{Error, Result};
 use crate::ingest::columns::{ColumnMap, ColumnRule, Table, Unit};
 use crate::ingest::{Dialect, IngestSummary, Source, ingest_with_progress};
@@ -7,7 +8,7 @@ use crate::io::Store;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Exit code of a finished command with more rejects than allowed.
@@ -51,17 +52,8 @@ pub struct IngestArgs {
     #[arg(long, value_name = "RATIO", default_value_t = 0.01)]
     pub max_rejects_ratio: f64,
     /// How the summary is printed.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-}
-
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
 }
 
 /// Brings the sources into the lake and prints what it did: exit code 0, or 3 above the limit of rejects.
@@ -94,7 +86,7 @@ pub async fn ingest(args: &IngestArgs) -> Result<u8> {
     let summary = ingest_with_progress(&lake, &sources, &progress).await;
     progress.finish_and_clear();
     let summary = summary?;
-    print(&summary, args.format)?;
+    print(&shown(&summary, &lake, args.format))?;
     Ok(if summary.rejects_ratio() > args.max_rejects_ratio { TOO_MANY_REJECTS } else { 0 })
 }
 
@@ -135,29 +127,25 @@ fn progress() -> ProgressBar {
     ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn print(summary: &IngestSummary, format: Format) -> Result<()> {
-    let text = match format {
-        Format::Table => table(summary),
-        Format::Json => serde_json::to_string(summary).map_err(|error| Error::Internal(error.to_string()))?,
-    };
-    writeln!(std::io::stdout(), "{text}").map_err(|source| Error::Disk {
-        action: "writing",
-        path: "stdout".into(),
-        source,
-    })
+fn shown(summary: &IngestSummary, lake: &Store, format: Format) -> String {
+    match format {
+        Format::Table => for_people(summary, lake),
+        Format::Json => serde_json::json!(summary).to_string(),
+    }
 }
 
-fn table(summary: &IngestSummary) -> String {
+fn for_people(summary: &IngestSummary, lake: &Store) -> String {
     let IngestSummary { files, unreadable, rows, new, known, replaced, rejected, partitions, unknown_columns } =
         summary;
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["files", "unreadable", "rows", "new", "known", "replaced", "rejected", "partitions"]);
-    table.add_row([files, unreadable, rows, new, known, replaced, rejected, partitions].map(u64::to_string));
-    let mut text = table.to_string();
+    let counts = [files, unreadable, rows, new, known, replaced, rejected, partitions].map(u64::to_string);
+    let header = ["files", "unreadable", "rows", "new", "known", "replaced", "rejected", "partitions"];
+    let mut text = table(&header, std::iter::once(counts.to_vec()));
     if !unknown_columns.is_empty() {
         let names = unknown_columns.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         text.push_str(&format!("\nkept out unknown columns: {names}"));
+    }
+    if *rejected > 0 {
+        text.push_str(&format!("\nwhat was refused, and why: {}; the next run publishes it", lake.locate("_rejects")));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! Which published results a command reads.
 
-use crate::config::{self, Config};
+use super::target::configured;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::io::Store;
 use crate::report::choose_as_of;
@@ -60,9 +61,8 @@ impl ResultsArgs {
     pub async fn open(&self) -> Result<Results> {
         let Self { config, results, as_of } = self;
         let config = match (config, results) {
-            (Some(path), _) => config::load(path)?,
             (None, Some(_)) => Config::default(),
-            (None, None) => config::load(&config::default_path())?,
+            (given, _) => configured(given.as_deref(), "--results URL")?,
         };
         let store = Store::open(results.as_deref().unwrap_or(&config.results))?;
         let asked = match as_of {

@@ -89,12 +89,13 @@ fn config_of(args: &RunArgs) -> Result<Config> {
 }
 
 fn shown(outcome: &Outcome, config: &Config, format: Format) -> String {
-    let Outcome { as_of, run_id, entry, already, rows, rejects, skips, days, published, over_limit: _ } = outcome;
+    let Outcome { as_of, run_id, entry, already, rows, rejects, skips, days, earlier_days, published, over_limit: _ } =
+        outcome;
     match format {
         Format::Json => serde_json::json!({
             "as_of": as_of, "run_id": run_id, "entry": entry, "already_committed": already, "runs": rows.0,
             "steps": rows.1, "rejects": rejects, "skips": skips, "days": days.0, "days_read": days.1,
-            "published": published, "results": config.results,
+            "earlier_days": earlier_days, "published": published, "results": config.results,
         })
         .to_string(),
         Format::Table if *already => format!("as of {as_of}: committed before as entry {entry}; nothing to do"),
@@ -105,6 +106,13 @@ fn shown(outcome: &Outcome, config: &Config, format: Format) -> String {
                 format!("  read       {runs} runs and {steps} step rows of {} days ({} read anew)", days.0, days.1),
                 format!("  refused    {rejects} rows; {skips} analyses skipped (tables rejects and skips say why)"),
             ];
+            if *earlier_days > 0 {
+                let kept = config.analytics.data_retention_days;
+                lines.insert(
+                    2,
+                    format!("  left out   {earlier_days} earlier days: analytics.data_retention_days is {kept}"),
+                );
+            }
             lines.extend(published.iter().map(|(table, rows)| format!("  published  {rows:>9} rows of {table}")));
             lines.push(format!("  results in {}", config.results));
             lines.join("\n")

@@ -75,9 +75,14 @@ fn read_rule(section: &mut Section<'_>, column: &str, table: Option<Table>) -> C
         value: section.take("value").and_then(|node| constant(section, node)),
         values: read_values(section),
         zone: section.parsed("zone", None, "the name of a time zone", |text| parse_timezone(text).map(Some)),
+        within: section.text("within"),
     };
     if rule == ColumnRule::default() {
-        section.refuse_whole("an empty rule", "from, value, unit, values or zone", "say where the values come from");
+        section.refuse_whole(
+            "an empty rule",
+            "from, value, unit, values, zone or within",
+            "say where the values come from",
+        );
     }
     if let Some(error) = table.and_then(|table| check_rule(column, &rule, table.schema()).err()) {
         refuse_rule(section, &error);

@@ -253,6 +253,7 @@ fn ingest_sources_are_read_and_checked() {
             "{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: mb } } }",
             "unit of duration_ms",
         ),
+        ("{ from: csv, path: x, table: steps, columns: { step_type: { within: b } } }", "a `within` of step_id only"),
         ("{ from: csv, path: x, table: steps, columns: { durtion_ms: { from: b } } }", "did you mean duration_ms?"),
         ("{ from: csv, path: x, table: runs, columns: { status: { from: b, value: c } } }", "beside other keys"),
         ("{ from: csv, path: x, table: runs, colums: {} }", "did you mean columns?"),

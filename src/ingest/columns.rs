@@ -2,11 +2,12 @@
 
 use super::raw::{self, Parsed, Unreadable};
 use super::time;
+use super::within::within;
 use crate::tables::{Field, Kind, Schema, runs, steps};
 use chrono::DateTime;
 use chrono_tz::Tz;
 use polars::chunked_array::cast::CastOptions;
-use polars::error::PolarsResult;
+use polars::error::{PolarsError, PolarsResult};
 use polars::prelude::{AnyValue, Column, DataFrame, DataType, IntoColumn, Scalar, Series, StringChunked, TimeUnit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +55,10 @@ pub struct ColumnRule {
     /// Time zone (IANA name) of timestamps that state none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<Tz>,
+    /// Of `step_id`: the source's column that names the process whose tasks the steps are. A step is then called
+    /// `process/task`, also where others depend on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// A value for every row.
@@ -203,10 +208,11 @@ pub(crate) fn check_rule(column: &str, rule: &ColumnRule, schema: &Schema) -> Re
         return Err(MapError::UnknownColumn { column: column.to_owned(), table: schema.table, known });
     };
     let combination = |found, expected| Err(MapError::Combination { column: column.to_owned(), found, expected });
-    if rule.value.is_some()
-        && (rule.from.is_some() || rule.unit.is_some() || rule.zone.is_some() || !rule.values.is_empty())
-    {
+    if rule.value.is_some() && *rule != (ColumnRule { value: rule.value.clone(), ..ColumnRule::default() }) {
         return combination("`value` beside other keys", "a constant alone, or where values come `from`");
+    }
+    if rule.within.is_some() && field.name != steps::STEP_ID {
+        return combination("a `within` that can't act", "a `within` of step_id only");
     }
     if rule.zone.is_some() && (field.kind != Kind::Instant || rule.unit.is_some()) {
         return combination("a `zone` that can't act", "a `zone` for timestamps that state none, without a `unit`");
@@ -230,7 +236,19 @@ pub fn apply(frame: &DataFrame, map: &ColumnMap, schema: &Schema) -> Result<Data
         let field = schema.field(name).ok_or_else(|| Unreadable::Lacks(format!("no column {name}")))?;
         columns.push(ruled(frame, field, rule)?);
     }
-    DataFrame::new(frame.height(), columns).map_err(|error| Unreadable::Lacks(error.to_string()))
+    let lacks = |error: PolarsError| Unreadable::Lacks(error.to_string());
+    let named = DataFrame::new(frame.height(), columns).map_err(lacks)?;
+    match map.get(steps::STEP_ID).and_then(|rule| rule.within.as_deref()) {
+        Some(process) => within(named, taken_from(frame, "step_id.within", process)?).map_err(lacks),
+        None => Ok(named),
+    }
+}
+
+fn taken_from<'a>(frame: &'a DataFrame, key: &str, name: &str) -> Result<&'a Column, Unreadable> {
+    frame.column(name).map_err(|_missing| {
+        let found = frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        Unreadable::Lacks(format!("columns.{key}: the file has no column {name:?}; found {found}"))
+    })
 }
 
 fn ruled(frame: &DataFrame, field: &Field, rule: &ColumnRule) -> Result<Column, Unreadable> {
@@ -238,11 +256,7 @@ fn ruled(frame: &DataFrame, field: &Field, rule: &ColumnRule) -> Result<Column, 
         return Ok(Column::new_scalar(field.name.into(), scalar(value), frame.height()));
     }
     let from = rule.from.as_deref().unwrap_or(field.name);
-    let source = frame.column(from).map_err(|_missing| {
-        let found = frame.get_column_names().iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        Unreadable::Lacks(format!("columns.{}.from: the file has no column {from:?}; found {found}", field.name))
-    })?;
-    let series = source.as_materialized_series();
+    let series = taken_from(frame, &format!("{}.from", field.name), from)?.as_materialized_series();
     let read = || -> PolarsResult<Column> {
         let relabelled = if rule.values.is_empty() { series.clone() } else { relabel(series, &rule.values)? };
         match (rule.unit, rule.zone) {

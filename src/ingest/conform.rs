@@ -28,6 +28,7 @@ pub mod status;
 pub use origin::Origin;
 
 use crate::tables::{CanonicalTable, Fate, Field, Reject, Rejects, Runs, Schema, Steps, fates, steps};
+pub(super) use cast::parsed_list;
 use cast::{CastError, Fault, cast};
 use complete::{complete_runs, complete_steps};
 use polars::error::PolarsResult;

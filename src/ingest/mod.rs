@@ -16,6 +16,7 @@ pub mod raw;
 pub mod sources;
 pub mod time;
 pub mod wfformat;
+mod within;
 
 use crate::error::{Error, Result};
 use crate::io::Store;
@@ -216,9 +217,6 @@ pub async fn ingest_with_progress(lake: &Store, sources: &[Source], progress: &P
     }
     batch.flush(lake, &mut summary).await?;
     batch.leave_rejects(lake).await?;
-    if !summary.unknown_columns.is_empty() {
-        tracing::warn!(columns = ?summary.unknown_columns, "kept out columns that the contract does not know");
-    }
     Ok(summary)
 }
 
@@ -337,8 +335,10 @@ impl Batch {
         let is_refused = rejects.iter().any(|reject| reject.row.is_none());
         summary.unreadable += u64::from(is_refused);
         summary.rejected += rejects.len() as u64;
-        if !rejects.is_empty() {
-            tracing::warn!(file, n_rejects = rejects.len(), "rows of a file were refused");
+        match rejects.iter().next() {
+            Some(whole) if is_refused => tracing::warn!(file, reason = whole.reason, "a file was refused"),
+            Some(first) => tracing::warn!(file, n_rejects = rejects.len(), first = first.reason, "rows were refused"),
+            None => {}
         }
         let digest = self.digests.entry(file.to_owned()).or_insert_with(|| digest(file, bytes)).clone();
         self.rejects.entry(digest).or_default().extend(rejects);

@@ -1,8 +1,8 @@
 //! The days of the window: which must be read, and what is kept of each.
 
 use crate::error::{Error, Result};
-use crate::ingest::raw;
 use crate::ingest::conform::{Conformed, Origin, conform_runs, conform_steps};
+use crate::ingest::raw;
 use crate::io::{FetchError, Object, Store};
 use crate::rollup::{self, Day, InputFile, NO_INSTANT};
 use crate::tables::{CanonicalTable, Reject, Runs, Steps, runs, steps};
@@ -78,7 +78,9 @@ pub(crate) async fn list(lake: &Store, first: NaiveDate, last: NaiveDate) -> Res
     let mut days: BTreeMap<NaiveDate, DayFiles> = BTreeMap::new();
     for table in ["runs", "steps"] {
         for folder in lake.folders(table).await? {
-            let Some(date) = folder.strip_prefix("date=").and_then(|text| text.parse::<NaiveDate>().ok()) else { continue };
+            let Some(date) = folder.strip_prefix("date=").and_then(|text| text.parse::<NaiveDate>().ok()) else {
+                continue;
+            };
             if date < first || date > last {
                 continue;
             }
@@ -91,13 +93,21 @@ pub(crate) async fn list(lake: &Store, first: NaiveDate, last: NaiveDate) -> Res
     Ok(days)
 }
 
+/// How many days with runs the lake holds before `first`.
+pub(crate) async fn count_before(lake: &Store, first: NaiveDate) -> Result<usize> {
+    let folders = lake.folders("runs").await?;
+    let dates = folders.iter().filter_map(|folder| folder.strip_prefix("date=")?.parse::<NaiveDate>().ok());
+    Ok(dates.filter(|date| *date < first).count())
+}
+
 /// The latest instant in the newest partitions of the lake.
 pub(crate) async fn latest_end(lake: &Store) -> Result<Option<DateTime<Utc>>> {
     let days = list(lake, NaiveDate::MIN, NaiveDate::MAX).await?;
     let mut latest = None;
     for files in days.values().rev().take(DAYS_FOR_LATEST) {
         let read = read(lake, files, i64::MAX).await?;
-        latest = latest.max(DateTime::from_timestamp_micros(read.day.latest_us).filter(|_| read.day.latest_us > NO_INSTANT));
+        latest =
+            latest.max(DateTime::from_timestamp_micros(read.day.latest_us).filter(|_| read.day.latest_us > NO_INSTANT));
     }
     Ok(latest)
 }
@@ -153,7 +163,8 @@ async fn fetch(lake: &Store, objects: &[Object], columns: &'static [&'static str
         match frame {
             Ok(frame) => fetched.files.push((object.path.clone(), frame)),
             Err(reason) => {
-                let reason = format!("this is no Parquet file that can be read ({reason}); write it again, or remove it");
+                let reason =
+                    format!("this is no Parquet file that can be read ({reason}); write it again, or remove it");
                 fetched.rejects.push(Reject::file(&object.path, reason));
             }
         }

@@ -59,6 +59,8 @@ pub struct Outcome {
     pub skips: u64,
     /// Days of the window, and how many of them were read anew.
     pub days: (usize, usize),
+    /// Days of the lake that lie before the window.
+    pub earlier_days: usize,
     /// Rows published, by table.
     pub published: BTreeMap<String, u64>,
     /// Refused rows went over the limit.
@@ -85,8 +87,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     leftovers::sweep(&places.results, &ledger, request.clock.now()).await?;
     super::sources::bring_in(config, &places.lake).await?;
     let as_of = resolve_as_of(config, request, &places.lake).await?;
-    let reduction = Reduction::of(config, as_of);
-    let window = window_of(config, &places.lake, &ledger, as_of).await?;
+    let (window, earlier_days) = window_of(config, &places.lake, &ledger, as_of).await?;
+    let reduction = Reduction::of(config, as_of, window.days.len());
     let reduced = window::reduce(&places.lake, &places.results, &window, &reduction).await?;
     let mut history = window::history(&places.results, &window, &reduction).await?;
     refuse_unreadable(&history, &places.lake)?;
@@ -108,7 +110,10 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     .await?;
     let previous = ledger.previous_as_of(&config.job, as_of);
     let anomalies = match request.stages.has(Stage::Anomalies) {
-        true => score_new(&places.lake, &window, &reduced.latest_us, &mut findings, previous, as_of, settings.anomaly_level).await?,
+        true => {
+            score_new(&places.lake, &window, &reduced.latest_us, &mut findings, previous, as_of, settings.anomaly_level)
+                .await?
+        }
         false => Vec::new(),
     };
     let experiments = judge_all(&history.arms, &settings.experiments, as_of.timestamp_micros());
@@ -135,6 +140,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
         Outcome::committed(config, &slot, number, committed.already, &history, window.days.len(), &published);
     outcome.skips = findings.skips.len() as u64;
     outcome.days.1 = reduced.days_read;
+    outcome.earlier_days = earlier_days;
     Ok(outcome)
 }
 
@@ -165,9 +171,12 @@ fn nothing_in(lake: &Store, what: &str) -> Error {
 }
 
 impl Reduction {
-    fn of(config: &Config, as_of: DateTime<Utc>) -> Self {
+    /// Days that are not there need no memory. What there is per day changes only when their number doubles: all that
+    /// was kept of them is made anew then.
+    fn of(config: &Config, as_of: DateTime<Utc>, n_days: usize) -> Self {
         let analytics = &config.analytics;
-        let window_days = u64::from(analytics.data_retention_days.max(1));
+        let window_days =
+            (n_days.max(1).next_power_of_two() as u64).min(u64::from(analytics.data_retention_days.max(1)));
         let subdaily = Days::new(u64::from(analytics.subdaily_retention_days.saturating_sub(1)));
         let per_day = config.limits.memory_bytes / SAMPLE_SHARE / SAMPLE_BYTES / window_days;
         Self {
@@ -182,8 +191,8 @@ impl Reduction {
     }
 }
 
-/// The partitions of the days that end at the cutoff.
-async fn window_of(config: &Config, lake: &Store, ledger: &State, as_of: DateTime<Utc>) -> Result<Window> {
+/// The partitions of the days that end at the cutoff, and how many days of the lake lie before them.
+async fn window_of(config: &Config, lake: &Store, ledger: &State, as_of: DateTime<Utc>) -> Result<(Window, usize)> {
     let last = as_of.date_naive();
     let back = Days::new(u64::from(config.analytics.data_retention_days.saturating_sub(1)));
     let first = last.checked_sub_days(back).unwrap_or(NaiveDate::MIN);
@@ -191,7 +200,8 @@ async fn window_of(config: &Config, lake: &Store, ledger: &State, as_of: DateTim
     if days.is_empty() {
         return Err(nothing_in(lake, &format!("a date from {first} to {last}")));
     }
-    Ok(Window { days, published: published_rollups(ledger) })
+    let n_earlier = days::count_before(lake, first).await?;
+    Ok((Window { days, published: published_rollups(ledger) }, n_earlier))
 }
 
 fn refuse_unreadable(history: &History, lake: &Store) -> Result<()> {
@@ -241,6 +251,7 @@ impl Outcome {
             rejects,
             skips: 0,
             days: (days, 0),
+            earlier_days: 0,
             published,
             over_limit: ratio(rejects, rows + rejects) > config.limits.max_rejects_ratio,
         }
@@ -262,7 +273,12 @@ fn ratio(part: u64, whole: u64) -> f64 {
 ///
 /// # Errors
 /// As [`run`]; what was committed before stays.
-pub async fn backfill(config: &Arc<Config>, request: &Request, first: NaiveDate, last: NaiveDate) -> Result<Vec<Outcome>> {
+pub async fn backfill(
+    config: &Arc<Config>,
+    request: &Request,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for date in first.iter_days().take_while(|date| *date <= last) {
         let Some(end) = date.succ_opt().and_then(|next| next.and_hms_opt(0, 0, 0)) else { break };

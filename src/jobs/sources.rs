@@ -11,6 +11,9 @@ pub(crate) async fn bring_in(config: &Config, lake: &Store) -> Result<()> {
         return Ok(());
     }
     let summary = ingest_sources(lake, &config.ingest).await?;
+    if !summary.unknown_columns.is_empty() {
+        tracing::warn!(columns = ?summary.unknown_columns, "kept out columns that the contract does not know");
+    }
     tracing::info!(files = summary.files, new = summary.new, rejected = summary.rejected, "brought in the sources");
     Ok(())
 }

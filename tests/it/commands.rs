@@ -53,3 +53,26 @@ async fn migrate_takes_the_database_from_the_configuration() {
     }
     assert!(command(&["migrate", "up"]).await.unwrap_err().to_string().contains("--postgres URL"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_maps_bring_tables_of_other_names_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let runs = "run_id,workflow,started_at,ended_at,machine\nr,etl,2026-01-01T00:00:00Z,2026-01-01T01:00:00Z,m1\n";
+    let steps = "run_id,step_id,step_type,depends_on,duration_s,memory_peak_bytes,memory_requested_bytes,cpu_requested,machine\n\
+                 r,1,load,,2.5,3000000,4000000,2,m1\nr,2,align,1,7,3000000,4000000,2,m1\n";
+    for (table, rows) in [("runs", runs), ("steps", steps)] {
+        let (file, map) =
+            (path(&format!("{table}.csv")), format!("{}/jobs/maps/{table}.yaml", env!("CARGO_MANIFEST_DIR")));
+        std::fs::write(&file, rows).unwrap();
+        let words = ["ingest", "--from", "csv", "--table", table, "--map", &map, "--lake", &path("lake"), &file];
+        assert_eq!(command(&words).await.unwrap(), 0, "{table}");
+    }
+    let lake = path("lake/steps/date=2026-01-01/part-0.parquet");
+    let steps = paceline::ingest::raw::parquet(&std::fs::read(lake).unwrap(), |_| true).unwrap();
+    let first = |name: &str| steps.column(name).unwrap().get(0).unwrap().to_string();
+    let names = ["step_id", "duration_ms", "memory_mb", "platform"];
+    assert_eq!(names.map(first), ["\"align/2\"", "7000.0", "3.0", "\"m1\""]);
+    let waits = steps.column("depends_on").unwrap().list().unwrap().get_as_series(0).unwrap();
+    assert_eq!(waits.str().unwrap().get(0), Some("load/1"));
+}

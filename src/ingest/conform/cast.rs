@@ -115,7 +115,8 @@ fn parsed_lists(texts: &StringChunked) -> (Series, Vec<Fault>) {
     (lists.finish().into_series(), fault(&failed, reason).into_iter().collect())
 }
 
-fn parsed_list(text: &str) -> Option<Vec<String>> {
+/// A JSON list, or names between semicolons.
+pub(in crate::ingest) fn parsed_list(text: &str) -> Option<Vec<String>> {
     if text.starts_with('[') {
         return serde_json::from_str(text).ok();
     }

@@ -4,7 +4,8 @@
 //! where an execution was tried again or the step's error rate is above zero: a kill for lack of memory leaves no peak behind,
 //! so it can't be told from other failures. Memory at its limit (see the bottleneck rule) is raised by half, as a peak at the
 //! limit says only that more was wanted. CPU is lowered to the highest recent mean use and 25 % more, if that is at
-//! least 30 % below the request, in steps of 100 millicores.
+//! least 30 % below the request, in steps of 100 millicores. What would lie above the upper bound is not recommended: cut
+//! to the bound it would lose its margin, or fall short of the need.
 //!
 //! Requests change no duration, so the saving is not in time; what it is in money, no price says.
 
@@ -55,8 +56,8 @@ fn memory(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Dr
 fn lower_memory(case: &Case<'_>, step: &str, used: &MemoryUse) -> Option<Draft> {
     let bounds = &case.params.resources;
     let highest = used.peaks_mb.iter().copied().fold(0.0, f64::max);
-    let to = (highest * MEMORY_MARGIN).ceil().max(bounds.min_memory_mb).min(bounds.max_memory_mb.max(highest));
-    if to > MAX_MEMORY_SHARE * used.request_mb {
+    let to = (highest * MEMORY_MARGIN).ceil().max(bounds.min_memory_mb);
+    if to > bounds.max_memory_mb || to > MAX_MEMORY_SHARE * used.request_mb {
         return None;
     }
     let title = format!(
@@ -103,8 +104,8 @@ fn cpu(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft
     let used: Vec<f64> = pct.filter(|pct| pct.is_finite() && *pct >= 0.0).map(|pct| pct * 10.0).collect();
     let highest = used.iter().copied().fold(0.0, f64::max);
     let steps = (highest * CPU_MARGIN / CPU_STEP_MILLICORES).ceil() * CPU_STEP_MILLICORES;
-    let to = steps.max(bounds.min_cpu_millicores).min(bounds.max_cpu_millicores.max(highest));
-    if used.len() < bounds.min_samples || to > MAX_CPU_SHARE * cores * 1e3 {
+    let to = steps.max(bounds.min_cpu_millicores);
+    if used.len() < bounds.min_samples || to > bounds.max_cpu_millicores || to > MAX_CPU_SHARE * cores * 1e3 {
         return None;
     }
     let title = format!(

@@ -71,6 +71,16 @@ fn memory_at_its_limit_is_raised_within_bounds() {
 }
 
 #[test]
+fn no_request_loses_its_margin_to_the_upper_bound() {
+    let shown = |_, _: &str| Shown { memory_request_mb: 40_000.0, memory_mb: 20_000.0, ..NOTHING };
+    let world = World::of(40, |_| chain(30.0), shown);
+    assert_eq!(recommend(&world, &[], &Params::default()), []);
+    let mut large = Params::default();
+    large.resources.max_memory_mb = 64_000.0;
+    assert_eq!(recommend(&world, &[], &large)[0].actions[0].to, serde_json::json!(23_000.0));
+}
+
+#[test]
 fn idle_cpus_are_given_back() {
     let shown = |day: usize, _: &str| Shown { cpu_request: 4.0, cpu_pct: noisy(75.0, day), ..NOTHING };
     let world = World::of(40, |_| chain(30.0), shown);
