@@ -108,7 +108,10 @@ fn shown(outcome: &Outcome, config: &Config, format: Format) -> String {
             ];
             if *earlier_days > 0 {
                 let kept = config.analytics.data_retention_days;
-                lines.insert(2, format!("  left out   {earlier_days} earlier days: analytics.data_retention_days is {kept}"));
+                lines.insert(
+                    2,
+                    format!("  left out   {earlier_days} earlier days: analytics.data_retention_days is {kept}"),
+                );
             }
             lines.extend(published.iter().map(|(table, rows)| format!("  published  {rows:>9} rows of {table}")));
             lines.push(format!("  results in {}", config.results));

@@ -78,7 +78,11 @@ fn read_rule(section: &mut Section<'_>, column: &str, table: Option<Table>) -> C
         within: section.text("within"),
     };
     if rule == ColumnRule::default() {
-        section.refuse_whole("an empty rule", "from, value, unit, values, zone or within", "say where the values come from");
+        section.refuse_whole(
+            "an empty rule",
+            "from, value, unit, values, zone or within",
+            "say where the values come from",
+        );
     }
     if let Some(error) = table.and_then(|table| check_rule(column, &rule, table.schema()).err()) {
         refuse_rule(section, &error);

@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 use crate::io::{Object, Store};
 use crate::tables::{CanonicalTable, Reject, Rejects, Runs, Steps, steps};
 use chrono::NaiveDate;
-use polars::prelude::DataFrame;
 use futures::{StreamExt, TryStreamExt, stream};
+use polars::prelude::DataFrame;
 use std::collections::BTreeMap;
 
 /// Folder of the rejects that the next run publishes.
@@ -168,4 +168,3 @@ async fn read_reject_file(store: &Store, object: Object) -> Result<RejectFile> {
     });
     Ok(RejectFile { object, digest, rejects })
 }
-

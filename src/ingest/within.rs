@@ -99,8 +99,8 @@ fn renamed_text(list: &str, run: Option<&str>, names: &Names<'_>) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use polars::prelude::{NamedFrom, Series};
     use polars::df;
+    use polars::prelude::{NamedFrom, Series};
 
     #[test]
     fn tasks_and_whoever_names_them_are_led_by_their_process() {
@@ -112,7 +112,9 @@ mod tests {
         );
         let processes = Column::new("process".into(), [Some("align"), Some("align"), Some("report"), None]);
         let named = within(steps.unwrap(), &processes).unwrap();
-        let of = |name: &str| text(named.column(name).unwrap()).unwrap().iter().map(|t| t.unwrap_or("-").to_owned()).collect::<Vec<_>>();
+        let of = |name: &str| {
+            text(named.column(name).unwrap()).unwrap().iter().map(|t| t.unwrap_or("-").to_owned()).collect::<Vec<_>>()
+        };
         assert_eq!(of("step_id"), ["align/1", "align/2", "report", "1"]);
         assert_eq!(of("parent_step_id"), ["-", "align/1", "-", "-"]);
         assert_eq!(of("depends_on"), ["", r#"["align/1"]"#, r#"["align/1","align/2","gone"]"#, "[no list"]);

@@ -110,7 +110,10 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     .await?;
     let previous = ledger.previous_as_of(&config.job, as_of);
     let anomalies = match request.stages.has(Stage::Anomalies) {
-        true => score_new(&places.lake, &window, &reduced.latest_us, &mut findings, previous, as_of, settings.anomaly_level).await?,
+        true => {
+            score_new(&places.lake, &window, &reduced.latest_us, &mut findings, previous, as_of, settings.anomaly_level)
+                .await?
+        }
         false => Vec::new(),
     };
     let experiments = judge_all(&history.arms, &settings.experiments, as_of.timestamp_micros());
@@ -172,7 +175,8 @@ impl Reduction {
     /// was kept of them is made anew then.
     fn of(config: &Config, as_of: DateTime<Utc>, n_days: usize) -> Self {
         let analytics = &config.analytics;
-        let window_days = (n_days.max(1).next_power_of_two() as u64).min(u64::from(analytics.data_retention_days.max(1)));
+        let window_days =
+            (n_days.max(1).next_power_of_two() as u64).min(u64::from(analytics.data_retention_days.max(1)));
         let subdaily = Days::new(u64::from(analytics.subdaily_retention_days.saturating_sub(1)));
         let per_day = config.limits.memory_bytes / SAMPLE_SHARE / SAMPLE_BYTES / window_days;
         Self {
@@ -269,7 +273,12 @@ fn ratio(part: u64, whole: u64) -> f64 {
 ///
 /// # Errors
 /// As [`run`]; what was committed before stays.
-pub async fn backfill(config: &Arc<Config>, request: &Request, first: NaiveDate, last: NaiveDate) -> Result<Vec<Outcome>> {
+pub async fn backfill(
+    config: &Arc<Config>,
+    request: &Request,
+    first: NaiveDate,
+    last: NaiveDate,
+) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for date in first.iter_days().take_while(|date| *date <= last) {
         let Some(end) = date.succ_opt().and_then(|next| next.and_hms_opt(0, 0, 0)) else { break };

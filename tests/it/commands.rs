@@ -43,10 +43,9 @@ async fn a_location_without_a_ledger_does_not_verify() {
 #[tokio::test]
 async fn migrate_takes_the_database_from_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    for (text, expected) in [
-        ("postgres: null\n", "--postgres URL"),
-        ("postgres: env:PACELINE_TEST_NEVER_SET\n", "PACELINE_TEST_NEVER_SET"),
-    ] {
+    for (text, expected) in
+        [("postgres: null\n", "--postgres URL"), ("postgres: env:PACELINE_TEST_NEVER_SET\n", "PACELINE_TEST_NEVER_SET")]
+    {
         let config = configured(folder.path(), text);
         let error = command(&["migrate", "status", "--config", config.to_str().unwrap()]).await.unwrap_err();
         assert_eq!(error.exit_code(), 2);
@@ -63,7 +62,8 @@ async fn the_example_maps_bring_tables_of_other_names_in() {
     let steps = "run_id,step_id,step_type,depends_on,duration_s,memory_peak_bytes,memory_requested_bytes,cpu_requested,machine\n\
                  r,1,load,,2.5,3000000,4000000,2,m1\nr,2,align,1,7,3000000,4000000,2,m1\n";
     for (table, rows) in [("runs", runs), ("steps", steps)] {
-        let (file, map) = (path(&format!("{table}.csv")), format!("{}/jobs/maps/{table}.yaml", env!("CARGO_MANIFEST_DIR")));
+        let (file, map) =
+            (path(&format!("{table}.csv")), format!("{}/jobs/maps/{table}.yaml", env!("CARGO_MANIFEST_DIR")));
         std::fs::write(&file, rows).unwrap();
         let words = ["ingest", "--from", "csv", "--table", table, "--map", &map, "--lake", &path("lake"), &file];
         assert_eq!(command(&words).await.unwrap(), 0, "{table}");
