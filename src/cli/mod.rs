@@ -64,9 +64,11 @@ impl Cli {
             _ => LevelFilter::DEBUG,
         };
         let own = EnvFilter::builder().with_default_directive(LevelFilter::ERROR.into());
-        let filter = own.try_from_env().ok().filter(|_| std::env::var_os("RUST_LOG").is_some()).unwrap_or_else(|| {
-            EnvFilter::new(format!("error,paceline={level}"))
-        });
+        let filter = own
+            .try_from_env()
+            .ok()
+            .filter(|_| std::env::var_os("RUST_LOG").is_some())
+            .unwrap_or_else(|| EnvFilter::new(format!("error,paceline={level}")));
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         if self.log_json {
             log.json().init();

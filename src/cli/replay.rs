@@ -32,7 +32,9 @@ pub struct ReplayArgs {
 fn parse_speedup(text: &str) -> std::result::Result<(String, f64), String> {
     let parsed = text.rsplit_once('=').and_then(|(step, factor)| Some((step, factor.parse::<f64>().ok()?)));
     match parsed {
-        Some((step, factor)) if !step.is_empty() && factor.is_finite() && factor >= 0.0 => Ok((step.to_owned(), factor)),
+        Some((step, factor)) if !step.is_empty() && factor.is_finite() && factor >= 0.0 => {
+            Ok((step.to_owned(), factor))
+        }
         _ => Err("write STEP=FACTOR with a factor of 0 or more: align=0.5 halves the step".to_owned()),
     }
 }
@@ -90,7 +92,8 @@ fn replay_one(graph: &RunGraph, args: &ReplayArgs) -> std::result::Result<Row, S
     let text = |error: crate::pure::graph::ReplayError| error.to_string();
     // Where slots are unknown the run is replayed without a limit: what a fix then saves is the most that it can.
     let recorded = slots(graph).map_err(text)?.scenarios().1;
-    let speedups = args.speedup.iter().map(|(step, factor)| Change::Speedup { step: Arc::from(step.as_str()), factor: *factor });
+    let speedups =
+        args.speedup.iter().map(|(step, factor)| Change::Speedup { step: Arc::from(step.as_str()), factor: *factor });
     let other_slots = args.slots.map(|n| Change::Slots(usize::try_from(n).ok()));
     let changes: Vec<Change> = speedups.chain(other_slots).collect();
     let unchanged = replay_run(graph, &ReplayPlan { slots: recorded, changes: &[] }).map_err(text)?;
@@ -125,9 +128,17 @@ fn read_runs(path: &Path) -> Result<Runs> {
 
 fn accepted<T: CanonicalTable>(name: &str, table: T, first: Option<&crate::tables::Reject>) -> Result<T> {
     match first {
-        Some(reject) if table.height() == 0 => Err(Error::Input(format!("{name}: no row is accepted; {}", reject.reason))),
+        Some(reject) if table.height() == 0 => {
+            Err(Error::Input(format!("{name}: no row is accepted; {}", reject.reason)))
+        }
         Some(reject) => {
-            tracing::warn!(file = name, row = reject.row, column = reject.column, "rows were refused; {}", reject.reason);
+            tracing::warn!(
+                file = name,
+                row = reject.row,
+                column = reject.column,
+                "rows were refused; {}",
+                reject.reason
+            );
             Ok(table)
         }
         None => Ok(table),

@@ -249,7 +249,10 @@ fn ingest_sources_are_read_and_checked() {
         ("{ path: x }", "what wrote the source"),
         ("{ from: csv, path: x, table: runs, columns: { status: {} } }", "columns.status: found an empty rule"),
         ("{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: furlong } } }", "one of ns"),
-        ("{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: mb } } }", "unit of duration_ms"),
+        (
+            "{ from: csv, path: x, table: steps, columns: { duration_ms: { from: b, unit: mb } } }",
+            "unit of duration_ms",
+        ),
         ("{ from: csv, path: x, table: steps, columns: { step_type: { within: b } } }", "a `within` of step_id only"),
         ("{ from: csv, path: x, table: steps, columns: { durtion_ms: { from: b } } }", "did you mean duration_ms?"),
         ("{ from: csv, path: x, table: runs, columns: { status: { from: b, value: c } } }", "beside other keys"),

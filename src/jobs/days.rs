@@ -142,8 +142,8 @@ pub(crate) async fn read(lake: &Store, files: &DayFiles, as_of_us: i64) -> Resul
         let mut read = ReadDay { day: Day::default(), inputs: runs.inputs, rejects: runs.rejects };
         read.inputs.extend(steps.inputs);
         read.rejects.extend(steps.rejects);
-        let runs: Runs = conform(runs.files, |frame, origin| conform_runs(frame, origin), &mut read.rejects)?;
-        let steps: Steps = conform(steps.files, |frame, origin| conform_steps(frame, origin), &mut read.rejects)?;
+        let runs: Runs = conform(runs.files, conform_runs, &mut read.rejects)?;
+        let steps: Steps = conform(steps.files, conform_steps, &mut read.rejects)?;
         read.day = rollup::day(&runs, &steps, as_of_us)?;
         Ok(read)
     })

@@ -1,7 +1,9 @@
 //! Which experiments there are, and what is known of each at the cutoff.
 
 use crate::config::{Desired, Experiment, Method as ConfiguredMethod};
-use crate::pure::experiment::{ArmStatistics, DecisionParams, ExperimentRow, ExperimentStatistics, Method, Stat, judge};
+use crate::pure::experiment::{
+    ArmStatistics, DecisionParams, ExperimentRow, ExperimentStatistics, Method, Stat, judge,
+};
 use crate::pure::series::{Better, Metric};
 use crate::pure::units::{DAY_US, HOUR_US, Level};
 use crate::rollup::{ARM_METRICS, ArmCell, ArmKey};
@@ -116,7 +118,10 @@ fn judged(plan: &Plan<'_>, arms: &BTreeMap<ArmKey, ArmCell>, as_of_us: i64) -> O
             stat,
             better,
             control: control.clone(),
-            arms: whole.iter().filter_map(|(arm, cell)| Some((arm.clone(), cell.statistics.get(place)?.clone()))).collect(),
+            arms: whole
+                .iter()
+                .filter_map(|(arm, cell)| Some((arm.clone(), cell.statistics.get(place)?.clone())))
+                .collect(),
             assigned: whole.iter().map(|(arm, cell)| (arm.clone(), cell.assigned)).collect(),
             shares: BTreeMap::new(),
             min_effect: 0.0,

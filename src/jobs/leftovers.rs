@@ -62,7 +62,7 @@ fn remove_unfinished(results: &Path, now: SystemTime) -> usize {
     let ours = TABLES.iter().map(|table| table.name).chain(OTHER_FOLDERS);
     let below = ours.flat_map(|name| files_below(results.join(name)));
     let unfinished = entries(results).chain(below).filter(|file| is_unfinished(&name(file)));
-    unfinished.filter(|file| is_older(file, UNFINISHED_AFTER, now)).filter(|file| remove(file)).count()
+    unfinished.filter(|file| is_older(file, UNFINISHED_AFTER, now)).filter(remove).count()
 }
 
 fn remove_uncommitted(results: &Path, committed: &Committed, now: SystemTime) -> usize {

@@ -103,12 +103,7 @@ pub(crate) struct Reduced {
 }
 
 /// Reduces every day that is not kept or whose rollups are not published, and keeps it.
-pub(crate) async fn reduce(
-    lake: &Store,
-    results: &Store,
-    window: &Window,
-    reduction: &Reduction,
-) -> Result<Reduced> {
+pub(crate) async fn reduce(lake: &Store, results: &Store, window: &Window, reduction: &Reduction) -> Result<Reduced> {
     let spill = Arc::new(SpillFile::new()?);
     let progress = Progress::of("reading days", window.days.len());
     let mut tasks = Vec::with_capacity(window.days.len());
@@ -189,7 +184,8 @@ impl Window {
     fn stale(&self, kept: &DayDigest, date: NaiveDate, reduction: &Reduction) -> Vec<Period> {
         let inputs: Vec<_> = kept.inputs.iter().map(|input| (input.path.clone(), input.digest.clone())).collect();
         let is_current = |rollup: &PublishedRollup| {
-            let same_cutoff = rollup.as_of_us == reduction.as_of_us || kept.latest_us <= rollup.as_of_us.min(reduction.as_of_us);
+            let same_cutoff =
+                rollup.as_of_us == reduction.as_of_us || kept.latest_us <= rollup.as_of_us.min(reduction.as_of_us);
             rollup.inputs == inputs && rollup.config_hash == reduction.config_hash && same_cutoff
         };
         let is_stale = |period: &Period| match self.published.get(&rollup_path(date, *period)) {

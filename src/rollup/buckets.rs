@@ -10,8 +10,8 @@
 //!
 //! `error_count` stands beside every metric: failed executions of the same group and bucket. A bucket in which all have
 //! failed is there, too, with a count of 0, if the metric has a value anywhere in the group's day: so errors add up, too.
-//! Sums are folded over the
-//! 5m buckets in time order at every level, so that a 1d bucket equals the merge of its 5m buckets to the last bit.
+//! Sums are folded over the 5m buckets in time order at every level, so that a 1d bucket equals the merge of its 5m
+//! buckets to the last bit.
 
 use super::executions::{Day, Executions, Status};
 use crate::pure::samples::UNKNOWN;
@@ -185,7 +185,9 @@ fn reduce_rows(
     let series = |i: usize| (rank(rows.workflow_id[i]), rank(rows.workflow_type[i]), rank(rows.step[i]));
     let key = |i: usize| (series(i), rank(rows.provider[i]), rank(rows.platform[i]));
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_cached_key(|&i| (key(i), rows.bucket_us[i], rank(rows.run[i]), rank(rows.step_id[i]), rows.attempt[i]));
+    order.sort_by_cached_key(|&i| {
+        (key(i), rows.bucket_us[i], rank(rows.run[i]), rank(rows.step_id[i]), rows.attempt[i])
+    });
     for of_series in order.chunk_by(|&a, &b| series(a) == series(b)) {
         let mut is_new_series = true;
         for members in of_series.chunk_by(|&a, &b| key(a) == key(b)) {
@@ -279,7 +281,9 @@ fn metric_value(rows: &Executions, i: usize, metric: Metric) -> Option<f64> {
         Metric::Network => (finished, rows.network_bytes[i]),
         Metric::Tokens => (finished, rows.tokens[i]),
         Metric::Cost => (finished, rows.cost_usd[i]),
-        Metric::CacheHitRate => (finished && (rows.cache_key[i] != 0 || rows.cache_hit[i]), f64::from(rows.cache_hit[i])),
+        Metric::CacheHitRate => {
+            (finished && (rows.cache_key[i] != 0 || rows.cache_hit[i]), f64::from(rows.cache_hit[i]))
+        }
         Metric::ErrorRate => (finished, f64::from(status == Status::Failed)),
         Metric::Throughput => (true, 1.0),
         Metric::QueueTime => (true, rows.queue_ms[i]),

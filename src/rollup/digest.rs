@@ -111,7 +111,11 @@ impl DayDigest {
     #[must_use]
     pub fn holds_for(&self, listed: &[(String, u64, String)], as_of_us: i64, sample_budget: usize) -> bool {
         let same_files = self.inputs.len() == listed.len()
-            && self.inputs.iter().zip(listed).all(|(i, (path, size, tag))| (&i.path, i.size, &i.tag) == (path, *size, tag));
+            && self
+                .inputs
+                .iter()
+                .zip(listed)
+                .all(|(i, (path, size, tag))| (&i.path, i.size, &i.tag) == (path, *size, tag));
         let cutoff_beyond = self.latest_us <= as_of_us && self.latest_us <= self.as_of_us;
         self.format == FORMAT
             && self.budget == sample_budget as u64

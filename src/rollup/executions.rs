@@ -175,11 +175,8 @@ fn placed_steps(step_table: &Steps, run_table: &Runs, as_of_us: i64) -> Result<D
 
 /// Runs that had started by the cutoff, with the start of their first step.
 fn placed_runs(run_table: &Runs, step_frame: &DataFrame, as_of_us: i64) -> Result<DataFrame> {
-    let first_steps = step_frame
-        .clone()
-        .lazy()
-        .group_by([col(steps::RUN_ID)])
-        .agg([col(steps::STARTED_AT).min().alias(FIRST_STEP)]);
+    let first_steps =
+        step_frame.clone().lazy().group_by([col(steps::RUN_ID)]).agg([col(steps::STARTED_AT).min().alias(FIRST_STEP)]);
     let frame = run_table
         .frame()
         .clone()
@@ -239,7 +236,8 @@ fn step_columns(frame: &DataFrame, words: &mut Vocabulary, as_of_us: i64) -> Res
     rows.step_id = codes(frame, steps::STEP_ID, words)?;
     rows.step = derived_steps(&rows.step_id, words);
     rows.step_type = codes(frame, steps::STEP_TYPE, words)?;
-    rows.attempt = ints(frame, steps::ATTEMPT)?.into_iter().map(|a| u16::try_from(a.max(1)).unwrap_or(u16::MAX)).collect();
+    rows.attempt =
+        ints(frame, steps::ATTEMPT)?.into_iter().map(|a| u16::try_from(a.max(1)).unwrap_or(u16::MAX)).collect();
     rows.duration_ms = floats(frame, steps::DURATION_MS)?;
     rows.cpu_pct = floats(frame, steps::CPU_PCT)?;
     rows.memory_mb = floats(frame, steps::MEMORY_MB)?;
@@ -370,5 +368,9 @@ fn known_sum(a: f64, b: f64) -> f64 {
 
 #[expect(clippy::cast_possible_truncation, reason = "a float beyond the range of i64 saturates, as it should")]
 fn plus_ms(start_us: i64, duration_ms: f64) -> i64 {
-    if start_us == NO_INSTANT || duration_ms.is_nan() { start_us } else { start_us.saturating_add((duration_ms * 1e3) as i64) }
+    if start_us == NO_INSTANT || duration_ms.is_nan() {
+        start_us
+    } else {
+        start_us.saturating_add((duration_ms * 1e3) as i64)
+    }
 }

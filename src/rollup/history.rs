@@ -97,16 +97,17 @@ impl HistoryBuilder {
         let Self { mut history, words, cells, n_days: _, last_day_us } = self;
         let Some(last_day_us) = last_day_us else { return history };
         let word = |code: u32| words.word(code).map(str::to_owned);
-        let of_cells = |((workflow_id, workflow_type, step, metric), (start_us, mut days)): (CellKey, (i64, Vec<Sketch>))| {
-            let key = SeriesKey {
-                workflow_id: word(workflow_id).unwrap_or_default(),
-                workflow_type: word(workflow_type).unwrap_or_default(),
-                step: word(step),
-                metric,
+        let of_cells =
+            |((workflow_id, workflow_type, step, metric), (start_us, mut days)): (CellKey, (i64, Vec<Sketch>))| {
+                let key = SeriesKey {
+                    workflow_id: word(workflow_id).unwrap_or_default(),
+                    workflow_type: word(workflow_type).unwrap_or_default(),
+                    step: word(step),
+                    metric,
+                };
+                pad_to(&mut days, start_us, last_day_us + DAY_US);
+                series(key, start_us, days)
             };
-            pad_to(&mut days, start_us, last_day_us + DAY_US);
-            series(key, start_us, days)
-        };
         history.series = cells.into_iter().map(of_cells).collect();
         history.series.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         history

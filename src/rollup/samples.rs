@@ -47,7 +47,9 @@ pub(super) fn step_samples(day: &Day, budget: usize) -> Samples {
 pub fn step_samples_ended(day: &Day, after_us: i64, until_us: i64) -> (Samples, Origins) {
     let rows = &day.steps;
     let chosen = (0..rows.len())
-        .filter(|&i| is_sample(rows, i) && !rows.cache_hit[i] && rows.ended_us[i] > after_us && rows.ended_us[i] <= until_us)
+        .filter(|&i| {
+            is_sample(rows, i) && !rows.cache_hit[i] && rows.ended_us[i] > after_us && rows.ended_us[i] <= until_us
+        })
         .collect();
     let (samples, order) = gather(day, chosen);
     let word = |code: u32| day.vocabulary.word(code).unwrap_or_default().to_owned();

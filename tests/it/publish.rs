@@ -654,7 +654,10 @@ fn settings_that_name_no_database_are_refused_without_showing_them() {
 
 async fn same_rows_of_all(server: &Server, store: &Store) {
     let rows = same_rows(server, store).await;
-    assert!(rows.iter().all(|(table, rows)| *rows > 0 || *table == "trends"), "every table has rows to compare: {rows:?}");
+    assert!(
+        rows.iter().all(|(table, rows)| *rows > 0 || *table == "trends"),
+        "every table has rows to compare: {rows:?}"
+    );
 }
 
 /// Every table of the database holds the rows of the current files, and nothing else; says how many.

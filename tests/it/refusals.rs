@@ -29,8 +29,7 @@ async fn what_ingest_refused_is_published_once_and_counts_then() {
                 x1,etl,2026-10-01T00:00:00Z,2026-10-01T00:10:00Z,succeeded\n\
                 x2,etl,2026-10-01T00:00:00Z,2026-10-01T00:10:00Z,exploded\n";
     std::fs::write(&csv, rows).unwrap();
-    let ingest =
-        ["ingest", "--from", "csv", "--table", "runs", csv.to_str().unwrap(), "--lake", config.lake.as_str()];
+    let ingest = ["ingest", "--from", "csv", "--table", "runs", csv.to_str().unwrap(), "--lake", config.lake.as_str()];
     assert_eq!(command(&ingest).await.unwrap(), 3);
 
     let first = run_as_of(&config, AsOf::Latest).await;

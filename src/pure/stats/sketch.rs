@@ -239,7 +239,10 @@ mod tests {
         ab.merge(&b);
         ba.merge(&a);
         assert_eq!(ab, ba);
-        assert_eq!((ab.bins(), ab.count(), ab.min(), ab.max()), (whole.bins(), whole.count(), whole.min(), whole.max()));
+        assert_eq!(
+            (ab.bins(), ab.count(), ab.min(), ab.max()),
+            (whole.bins(), whole.count(), whole.min(), whole.max())
+        );
     }
 
     #[test]
