@@ -100,22 +100,25 @@ pub(crate) async fn count_before(lake: &Store, first: NaiveDate) -> Result<usize
     Ok(dates.filter(|date| *date < first).count())
 }
 
-/// The latest instant in the newest partitions of the lake that have any; else what was refused first on the way.
-pub(crate) async fn latest_end(lake: &Store) -> Result<std::result::Result<DateTime<Utc>, Option<Reject>>> {
+/// The latest instant in the newest partitions of the lake that can be read; none of a lake without partitions.
+pub(crate) async fn latest_end(lake: &Store) -> Result<Option<DateTime<Utc>>> {
     let days = list(lake, NaiveDate::MIN, NaiveDate::MAX).await?;
-    let (mut latest, mut refused, mut n_found) = (None, None, 0);
+    let (mut latest, mut refused, mut n_read) = (None, None, 0);
     for files in days.values().rev() {
-        let ReadDay { day, rejects, .. } = read(lake, files, i64::MAX).await?;
-        refused = refused.or_else(|| rejects.into_iter().next());
-        if day.latest_us > NO_INSTANT {
-            latest = latest.max(DateTime::from_timestamp_micros(day.latest_us));
-            n_found += 1;
-        }
-        if n_found == DAYS_FOR_LATEST {
+        let read = read(lake, files, i64::MAX).await?;
+        refused = refused.or(read.rejects.into_iter().next());
+        let end = DateTime::from_timestamp_micros(read.day.latest_us).filter(|_| read.day.latest_us > NO_INSTANT);
+        latest = latest.max(end);
+        n_read += usize::from(latest.is_some());
+        if n_read == DAYS_FOR_LATEST {
             break;
         }
     }
-    Ok(latest.ok_or(refused))
+    if latest.is_some() || days.is_empty() {
+        return Ok(latest);
+    }
+    let why = refused.map(|Reject { file, reason, .. }| format!("; the first refusal: {file}: {reason}"));
+    Err(Error::Input(format!("{}: no run in any of its {} days{}", lake.url(), days.len(), why.unwrap_or_default())))
 }
 
 /// A run that started on the last but one day can end after all those of the last.

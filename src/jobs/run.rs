@@ -155,10 +155,7 @@ async fn resolve_as_of(config: &Config, request: &Request, lake: &Store) -> Resu
     let asked = request.as_of.unwrap_or(config.as_of);
     let resolved = match asked.resolve(request.clock.now(), config.analytics.analysis_interval) {
         Some(instant) => instant,
-        None => days::latest_end(lake).await?.map_err(|refused| match refused {
-            Some(reject) => nothing_accepted(lake, &format!("{}: {}", reject.file, reject.reason)),
-            None => nothing_in(lake, "any run"),
-        })?,
+        None => days::latest_end(lake).await?.ok_or_else(|| nothing_in(lake, "any run"))?,
     };
     // Folders of results are named to the second. Rounding up keeps what ended within the second.
     let whole = resolved.trunc_subsecs(0);
@@ -215,11 +212,7 @@ fn refuse_unreadable(history: &History, lake: &Store) -> Result<()> {
         || "no run had started by the cutoff".to_owned(),
         |reject| format!("the first of {}: {}: {}", history.rejects.len(), reject.file, reject.reason),
     );
-    Err(nothing_accepted(lake, &first))
-}
-
-fn nothing_accepted(lake: &Store, why: &str) -> Error {
-    Error::Input(format!("{}: no row of the window could be accepted; {why}", lake.url()))
+    Err(Error::Input(format!("{}: no row of the window could be accepted; {first}", lake.url())))
 }
 
 fn slot(config: &Config, request: &Request, as_of: DateTime<Utc>, history: &History) -> Slot {
