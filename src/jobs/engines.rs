@@ -128,8 +128,7 @@ fn learn_executions(history: &History, settings: &Settings, standing: Standing, 
     findings.skips.extend(skips);
     timed("run predictions", || {
         let train = &settings.train;
-        let runs =
-            runs.unwrap_or_else(|| backtest_runs(&history.samples, &history.graphs, train, &settings.runs));
+        let runs = runs.unwrap_or_else(|| backtest_runs(&history.samples, &history.graphs, train, &settings.runs));
         let (predictions, skips) = predict_runs(&models, &history.graphs, &runs, &settings.runs);
         findings.predictions.extend(predictions);
         findings.skips.extend(skips);

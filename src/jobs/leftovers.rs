@@ -204,10 +204,8 @@ mod tests {
             ("models/registry/nightly/cost_usd/000002-cc/model.bin", 2 * DAY),
         ];
         let folder = results(&[&stay[..], &go[..]].concat());
-        let committed = Committed {
-            folders: BTreeSet::from(["models/registry/nightly/cost_usd/000001-aa".into()]),
-            newest: None,
-        };
+        let committed =
+            Committed { folders: BTreeSet::from(["models/registry/nightly/cost_usd/000001-aa".into()]), newest: None };
         assert_eq!(remove_unregistered(folder.path(), &committed, SystemTime::now()), go.len());
         assert_eq!(left(&folder), stay.map(|(path, _)| path.to_owned()));
     }

@@ -11,10 +11,10 @@ use crate::io::Store;
 use crate::publish::Output;
 use crate::publish::ledger::{FileRef, REGISTRY, Run, State};
 use crate::pure::detect::Skip;
+use crate::pure::learn::ModelScore;
 use crate::pure::learn::champion::{Champion, Contest, Decision, Elected, FORMAT, Kept, Standing, about};
 use crate::pure::learn::dataset::{Features, Target};
 use crate::pure::learn::train::LEARNER;
-use crate::pure::learn::ModelScore;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -87,11 +87,7 @@ fn standing<'a>(
 }
 
 /// The model, or why it can't be used.
-async fn read(
-    results: &Store,
-    digest: &str,
-    file: Option<&FileRef>,
-) -> Result<std::result::Result<Kept, String>> {
+async fn read(results: &Store, digest: &str, file: Option<&FileRef>) -> Result<std::result::Result<Kept, String>> {
     let Some(file) = file else { return Ok(Err(format!("the ledger names no file with digest {digest}"))) };
     let Some(bytes) = results.get(&file.path).await? else {
         return Ok(Err(format!("{} is missing", file.path)));
@@ -145,7 +141,8 @@ pub(crate) fn outputs(
         let digest = blake3::hash(&bytes).to_hex().to_string();
         let short = digest.get(..SHORT).unwrap_or(&digest);
         let folder = format!("{FOLDER}/{}/{}/{:06}-{short}", config.job, one.target.as_str(), one.version);
-        let file = File { path: format!("{folder}/{MODEL}"), size: bytes.len(), format: FORMAT, blake3: digest.clone() };
+        let file =
+            File { path: format!("{folder}/{MODEL}"), size: bytes.len(), format: FORMAT, blake3: digest.clone() };
         let card = card(one, new, file, before.map(String::as_str), config, settings, as_of);
         let mut text = serde_json::to_vec_pretty(&card).map_err(|e| Error::Internal(format!("a model's card: {e}")))?;
         text.push(b'\n');

@@ -115,7 +115,10 @@ async fn a_model_that_was_changed_is_not_used_and_that_is_told() {
     place.run("results", &WITHIN).outcome(0);
     let told = reasons(&place, WITHIN);
     for text in ["it was changed or damaged", "model.bin is missing"] {
-        assert!(told.iter().any(|reason| reason.contains("version 1 is not used") && reason.contains(text)), "{told:?}");
+        assert!(
+            told.iter().any(|reason| reason.contains("version 1 is not used") && reason.contains(text)),
+            "{told:?}"
+        );
     }
     let about = card(&versions(&place, "duration_ms")[1]);
     assert_eq!((&about["version"], &about["decision"]), (&Value::from(2), &Value::from("first")));

@@ -20,7 +20,7 @@ pub(crate) fn graph(nodes: &[(&str, f64, &[u32])]) -> RunGraph {
                 start_ms: None,
                 deps: deps.to_vec(),
                 cached: false,
-under: Circumstances::default(),
+                under: Circumstances::default(),
             })
             .collect(),
         outcome: RunOutcome::default(),

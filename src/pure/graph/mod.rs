@@ -2,8 +2,8 @@
 
 mod critical_path;
 mod ensemble;
-mod redraw;
 mod recording;
+mod redraw;
 mod replay;
 mod slots;
 mod topology;

@@ -35,7 +35,7 @@ fn run_graph(name: &str, file: &Value) -> RunGraph {
             start_ms: None,
             deps: task["parents"].as_array().unwrap().iter().map(|dep| ids[dep.as_str().unwrap()]).collect(),
             cached: false,
-under: Circumstances::default(),
+            under: Circumstances::default(),
         }
     };
     RunGraph {

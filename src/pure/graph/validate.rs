@@ -223,7 +223,7 @@ mod tests {
                 start_ms: None,
                 deps: vec![(id + n - 1) % n],
                 cached: false,
-under: Circumstances::default(),
+                under: Circumstances::default(),
             })
             .collect();
         assert_eq!(run.validate().len(), 1);

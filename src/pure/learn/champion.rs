@@ -31,10 +31,13 @@ const SIGNIFICANCE: f64 = 0.01;
 /// And only where its loss is larger by more than this share, or its share within ±20 % smaller by more than this: what
 /// is less is not worth an older model.
 const MARGIN: f64 = 0.01;
-/// Losses of executions that follow one another are alike; means over so many stretches are nearly independent.
-const STRETCHES: usize = 24;
-/// Fewer executions in a stretch say nothing, and no challenger is refused.
-const MIN_STRETCH: usize = 4;
+/// Losses of executions that follow one another are alike; means over stretches of time are nearly independent. So many
+/// stretches at most,
+const MAX_STRETCHES: usize = 24;
+/// and so many executions in each at least.
+const MIN_STRETCH: usize = 3;
+/// Fewer executions say nothing, and no challenger is refused.
+const MIN_PAIRS: usize = 24;
 
 /// The model of one target as it is kept between runs: what it needs to go on, and how good it was when trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -183,8 +186,10 @@ fn usable(champions: &mut BTreeMap<Target, Champion>, level: Level) -> Vec<Skip>
         let other = champion.kept.take_if(|kept| kept.models.level != level);
         skips.extend(other.map(|kept| {
             let found = kept.models.level.get();
-            let reason =
-                format!("version {version} is not used: its intervals are of level {found}, asked for is {}", level.get());
+            let reason = format!(
+                "version {version} is not used: its intervals are of level {found}, asked for is {}",
+                level.get()
+            );
             about(*target, &reason)
         }));
     }
@@ -257,12 +262,13 @@ impl Election {
             self.scores.extend(live(samples, target, &since, &mut champion).scores(target, CHAMPION, level));
             return self.stay(target, version, Decision::Stays, None, &kept, champion, params);
         };
-        let recent = since.split_off(since.len() / 2);
+        // The older half teaches the challenger what the champion was not trained on, if the rest is enough to compare on.
+        let older = if since.len() < 2 * MIN_PAIRS { 0 } else { since.len() / 2 };
+        let recent = since.split_off(older);
         let from_us = recent.first().and_then(|&row| samples.started_us.get(row)).copied().unwrap_or(i64::MAX);
         let train = TrainParams { targets: vec![target], ..params.train.clone() };
         let mut twin = Walk::new(train_before(samples, &train, from_us), samples, from_us.saturating_sub(1));
-        let (theirs, ours) =
-            (live(samples, target, &recent, &mut champion), live(samples, target, &recent, &mut twin));
+        let (theirs, ours) = (live(samples, target, &recent, &mut champion), live(samples, target, &recent, &mut twin));
         let contest = contest(&theirs, &ours);
         self.scores.extend(theirs.scores(target, CHAMPION, level));
         self.scores.extend(ours.scores(target, CHALLENGER, level));
@@ -354,8 +360,7 @@ fn is_right(predicted: &Predicted, actual: f64) -> bool {
 /// long steps don't outweigh short ones.
 fn pinball(predicted: &Predicted, actual: f64) -> f64 {
     let tail = predicted.interval.level.alpha() / 2.0;
-    let quantiles =
-        [(tail, predicted.interval.lower), (0.5, predicted.point), (1.0 - tail, predicted.interval.upper)];
+    let quantiles = [(tail, predicted.interval.lower), (0.5, predicted.point), (1.0 - tail, predicted.interval.upper)];
     let loss = |(p, quantile): (f64, f64)| {
         let off = (actual / quantile).ln();
         if off < 0.0 { (p - 1.0) * off } else { p * off }
@@ -380,7 +385,7 @@ impl Live {
 fn contest(champion: &Live, challenger: &Live) -> Option<Contest> {
     let pairs: Vec<((f64, bool), (f64, bool))> =
         champion.outcomes.iter().zip(&challenger.outcomes).filter_map(|(a, b)| (*a).zip(*b)).collect();
-    if pairs.len() < STRETCHES * MIN_STRETCH {
+    if pairs.len() < MIN_PAIRS {
         return None;
     }
     let n = pairs.len() as f64;
@@ -405,9 +410,10 @@ fn contest(champion: &Live, challenger: &Live) -> Option<Contest> {
 /// over the means of stretches (batch means, Schmeiser 1982).
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn is_beyond_noise(differences: &[f64]) -> bool {
-    let means: Vec<f64> = (0..STRETCHES)
+    let n_stretches = (differences.len() / MIN_STRETCH).min(MAX_STRETCHES);
+    let means: Vec<f64> = (0..n_stretches)
         .filter_map(|i| {
-            let at = |i: usize| i * differences.len() / STRETCHES;
+            let at = |i: usize| i * differences.len() / n_stretches;
             let stretch = differences.get(at(i)..at(i + 1))?;
             Some(stretch.iter().sum::<f64>() / stretch.len() as f64)
         })
@@ -440,7 +446,12 @@ mod tests {
     }
 
     fn params(samples: &Samples, retrain_us: i64, features: Features) -> ElectionParams {
-        let train = TrainParams { targets: vec![Target::DurationMs], level: Level::new(0.9).unwrap(), features, ..TrainParams::default() };
+        let train = TrainParams {
+            targets: vec![Target::DurationMs],
+            level: Level::new(0.9).unwrap(),
+            features,
+            ..TrainParams::default()
+        };
         ElectionParams { train, as_of_us: samples.ended_us.last().copied().unwrap_or_default() + 1, retrain_us }
     }
 
@@ -472,7 +483,7 @@ mod tests {
     fn a_young_model_goes_on_and_learns_from_what_ended_since() {
         let standing = champion(&first(&history(800)));
         let mut samples = history(800);
-        for i in 800..812 {
+        for i in 800..820 {
             push(&mut samples, "w", &format!("s{}", i % 4), 1e6, f64::from(i % 4 + 1) * 1e6_f64.powf(0.7) * 2.0);
         }
         let election = elect(&samples, standing.clone(), &params(&samples, DAY_US, Features::default()));
@@ -480,10 +491,13 @@ mod tests {
         assert_eq!((one.version, one.decision, one.contest, one.new.is_none()), (1, Decision::Stays, None, true));
         let before = standing[&Target::DurationMs].kept.as_ref().unwrap();
         let at = |models: &Models| models.predict(Target::DurationMs, &query(&samples, 0).unwrap()).unwrap().point;
-        assert!(at(&election.models) > 1.05 * at(&before.models), "its level has moved");
-        assert!(names(&election, "*").contains(&CHAMPION.to_owned()) && !names(&election, "*").contains(&CHALLENGER.to_owned()));
+        assert!(at(&election.models) > 1.002 * at(&before.models), "its level has moved");
+        assert!(
+            names(&election, "*").contains(&CHAMPION.to_owned())
+                && !names(&election, "*").contains(&CHALLENGER.to_owned())
+        );
         let live = election.scores.iter().find(|score| score.model == CHAMPION && score.group == "w").unwrap();
-        assert_eq!((live.n, live.is_rival), (12, false));
+        assert_eq!((live.n, live.is_rival), (20, false));
     }
 
     #[test]
@@ -519,9 +533,9 @@ mod tests {
     #[test]
     fn too_few_executions_refuse_nobody() {
         let standing = champion(&first(&history(800)));
-        let samples = history(850);
+        let samples = history(820);
         let blind = Features { input_bytes: false, ..Features::default() };
-        let election = elect(&samples, standing, &params(&samples, DAY_US, blind));
+        let election = elect(&samples, standing, &params(&samples, HOUR_US, blind));
         assert_eq!((election.elected[0].decision, election.elected[0].contest), (Decision::Promoted, None));
     }
 

@@ -26,7 +26,8 @@ impl<'a> Walk<'a> {
         let end = |row: &u32| samples.ended_us.get(*row as usize).copied().unwrap_or(i64::MIN);
         let mut ends: Vec<u32> = (0..).take(samples.len()).filter(|row| end(row) > known_us).collect();
         ends.sort_by_key(end);
-        let zeros = models.targets.keys().map(|&target| (target, mostly_zero_steps(samples, &ends, target.column(samples))));
+        let zeros =
+            models.targets.keys().map(|&target| (target, mostly_zero_steps(samples, &ends, target.column(samples))));
         Self { zeros: zeros.collect(), models, samples, ends, next: 0 }
     }
 
@@ -50,11 +51,15 @@ impl<'a> Walk<'a> {
 
     fn learn(&mut self, row: usize) {
         let known_step = self.samples.step.get(row).is_some_and(|&step| step != UNKNOWN);
-        let Some(query) = query(self.samples, row).filter(|_| known_step && !is_cached(self.samples, row)) else { return };
+        let Some(query) = query(self.samples, row).filter(|_| known_step && !is_cached(self.samples, row)) else {
+            return;
+        };
         for (target, zeros) in &self.zeros {
             let outcome = target.column(self.samples).get(row).copied().unwrap_or(f64::NAN);
             let is_zero_step = self.samples.step.get(row).is_some_and(|step| zeros.contains(step));
-            if let (true, false, Some(model)) = (outcome > 0.0 && outcome.is_finite(), is_zero_step, self.models.targets.get_mut(target)) {
+            if let (true, false, Some(model)) =
+                (outcome > 0.0 && outcome.is_finite(), is_zero_step, self.models.targets.get_mut(target))
+            {
                 model.learn(&query, outcome.ln());
             }
         }

@@ -43,8 +43,7 @@ fn alerts(alerts: &Capped<CoverageAlert>) -> Markup {
 }
 
 fn predictions(target: &Target, held_out: &str, count: &str) -> Markup {
-    let names =
-        ["Model", count, "#Within 20 %", "#Median error", "#Total error", "#Coverage", "#Upper / lower"];
+    let names = ["Model", count, "#Within 20 %", "#Median error", "#Total error", "#Coverage", "#Upper / lower"];
     let rows = html! {
         @for model in &target.models {
             tr class=(if model.is_rival { "rival" } else { "" }) {

@@ -119,9 +119,9 @@ fn targets(rows: &[ModelScoreRow], engine: &str, held_out: &str) -> Capped<Targe
     Capped::of(targets, n_targets, CAP, |(target, rows)| prediction(target, rows, held_out))
 }
 
-/// Whether a coverage is not what was promised.
+/// Whether the coverage of a model that predicts is not what was promised. A challenger only stood against it.
 pub(in crate::report) fn is_alert(row: &ModelScoreRow) -> bool {
-    matches!(row.coverage_state.as_deref(), Some("low" | "high"))
+    row.model != "challenger" && matches!(row.coverage_state.as_deref(), Some("low" | "high"))
 }
 
 /// Too narrow before too wide, farthest from its level first.
@@ -151,8 +151,10 @@ fn prediction(target: &str, mut rows: Vec<&ModelScoreRow>, held_out: &str) -> Ta
     let rival = rows.iter().filter(|row| row.is_rival).max_by(|a, b| in20(a).total_cmp(&in20(b)));
     Target {
         target: format::words(target),
-        verdict: ours
-            .map_or_else(|| "No model of ours is fit for it.".to_owned(), |ours| verdict(ours, rival.copied(), held_out)),
+        verdict: ours.map_or_else(
+            || "No model of ours is fit for it.".to_owned(),
+            |ours| verdict(ours, rival.copied(), held_out),
+        ),
         models: rows.iter().map(|row| prediction_score(row)).collect(),
     }
 }

@@ -63,7 +63,9 @@ pub(super) fn learn(
             let rho = learned.factors.of(workflow.id);
             for target in TARGETS {
                 let task = Task::of(models, workflow, target, run.started_us, rho, params);
-                tasks.extend(task.zip(run.outcome(target)).map(|(task, actual)| (workflow.id, run, target, task, actual)));
+                tasks.extend(
+                    task.zip(run.outcome(target)).map(|(task, actual)| (workflow.id, run, target, task, actual)),
+                );
             }
             pending.push((run.ended_us, workflow.id, deviations(models, run.graph)));
         }

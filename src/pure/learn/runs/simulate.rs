@@ -1,7 +1,7 @@
 //! The next run, simulated: recorded graphs with durations drawn from what the step models expect.
 
-use super::recent::{Run, Workflow};
 use super::RunParams;
+use super::recent::{Run, Workflow};
 use crate::graph::{Node, Redraw, RunGraph, Scratch};
 use crate::learn::conformal::Bounds;
 use crate::learn::dataset::Target;
@@ -96,7 +96,10 @@ fn expected(models: &Models, target: Target, graph: &RunGraph, node: &Node) -> O
 pub(super) fn deviations(models: &Models, graph: &RunGraph) -> Vec<f64> {
     let deviation = |node: &Node| {
         let actual = node.busy_ms() - node.under.retried_ms;
-        expected(models, Target::DurationMs, graph, node).filter(|_| !node.cached && actual > 0.0)?.deviation(actual).into()
+        expected(models, Target::DurationMs, graph, node)
+            .filter(|_| !node.cached && actual > 0.0)?
+            .deviation(actual)
+            .into()
     };
     graph.nodes.iter().filter_map(deviation).collect()
 }
@@ -127,7 +130,8 @@ impl<'a> Task<'a> {
             return None;
         }
         let runs = workflow.recent(target, us, params)?;
-        let part = |run: &Run<'a>| run.graph.nodes.iter().map(|node| Part::of(models, target, run.graph, node)).collect();
+        let part =
+            |run: &Run<'a>| run.graph.nodes.iter().map(|node| Part::of(models, target, run.graph, node)).collect();
         let parts: Vec<Vec<Part>> = runs.iter().map(part).collect();
         let task = Self { target, runs, parts, rho };
         (task.unknown_share() <= UNKNOWN_SHARE).then_some(task)
@@ -262,9 +266,8 @@ impl Normals {
     /// run factors there are.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn stratified(&mut self, n: usize) -> Vec<f64> {
-        let mut strata: Vec<(u64, f64)> = (0..n)
-            .map(|i| (self.uniform.next_u64(), normal_quantile((i as f64 + 0.5) / n as f64)))
-            .collect();
+        let mut strata: Vec<(u64, f64)> =
+            (0..n).map(|i| (self.uniform.next_u64(), normal_quantile((i as f64 + 0.5) / n as f64))).collect();
         strata.sort_by_key(|(order, _)| *order);
         strata.into_iter().map(|(_, z)| z).collect()
     }

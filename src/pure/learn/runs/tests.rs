@@ -48,15 +48,16 @@ impl World {
         let [load, align, index, report] = [0, 1, 2, 3].map(|at| durations_ms[at]);
         let starts = [0.0, load, load, load + align.max(index)];
         let makespan_ms = starts[3] + report;
-        let nodes = STEPS.iter().zip(durations_ms).zip(starts).map(|((&(step, _, deps), &duration_ms), start_ms)| Node {
-            step_id: step.into(),
-            step: step.into(),
-            duration_ms,
-            start_ms: Some(start_ms),
-            deps: deps.to_vec(),
-            cached: false,
-            under: Circumstances { provider: Some(0), input_bytes: Some(size), ..Circumstances::default() },
-        });
+        let nodes =
+            STEPS.iter().zip(durations_ms).zip(starts).map(|((&(step, _, deps), &duration_ms), start_ms)| Node {
+                step_id: step.into(),
+                step: step.into(),
+                duration_ms,
+                start_ms: Some(start_ms),
+                deps: deps.to_vec(),
+                cached: false,
+                under: Circumstances { provider: Some(0), input_bytes: Some(size), ..Circumstances::default() },
+            });
         self.graphs.push(RunGraph {
             run_id: format!("r{number:05}"),
             workflow_id: "w".into(),
@@ -134,11 +135,8 @@ fn a_jump_of_a_step_moves_the_run_at_once() {
     let before = predicted(&world.predict(0.9), "duration_ms").point;
     let steady = World::new(430, 0.0, 0.1);
     for (number, graph) in steady.graphs.iter().enumerate().skip(400) {
-        let durations: Vec<f64> = graph
-            .nodes
-            .iter()
-            .map(|node| node.duration_ms * if &*node.step == "align" { 2.0 } else { 1.0 })
-            .collect();
+        let durations: Vec<f64> =
+            graph.nodes.iter().map(|node| node.duration_ms * if &*node.step == "align" { 2.0 } else { 1.0 }).collect();
         let size = graph.nodes[0].under.input_bytes.unwrap();
         world.add(number, graph.started_us, size, &durations);
     }
