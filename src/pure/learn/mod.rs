@@ -4,6 +4,7 @@ mod backtest;
 mod conformal;
 pub mod dataset;
 pub mod isolation_forest;
+pub mod leakage;
 mod level;
 pub(crate) mod line;
 pub mod models;
