@@ -1,11 +1,13 @@
 //! Learning from executions: regression with conformal intervals, isolation forest, honest backtests.
 
+pub mod allocation;
 mod backtest;
 pub mod champion;
 mod conformal;
 pub mod coverage;
 pub mod dataset;
 pub mod isolation_forest;
+pub mod leakage;
 mod level;
 pub(crate) mod line;
 pub mod models;
@@ -14,6 +16,7 @@ pub mod predictions;
 pub(crate) mod regression;
 pub mod runs;
 pub(crate) mod shared;
+pub mod tabular;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod train;

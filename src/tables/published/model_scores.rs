@@ -9,7 +9,8 @@ published_table! {
     target: String,
     /// * for all together, else the workflow type, the workflow (run_prediction) or the series.
     group_id: String,
-    /// The model or the rival.
+    /// The model (its backtest when it was trained), or the rival; champion and challenger: the model that stood and one
+    /// trained anew, on the same executions since the former was trained.
     model: String,
     /// Whether it is one of the fixed rivals: global_median, step_median, last_run; of whole runs recent_median, last_run.
     is_rival: bool,

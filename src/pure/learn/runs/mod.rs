@@ -4,8 +4,8 @@
 //! No separate guess is made. Each of the workflow's recent runs is replayed with its own graph, slots, input sizes and
 //! cache hits, but with durations drawn from what the step models expect today; costs and tokens are drawn likewise and
 //! added up. Steps of one run are slow or fast together more often than chance would have it, and independent draws
-//! would average that away: a part of each step's deviation is common to its run ([`factor`]). The simulated spread is
-//! then held against what earlier simulations missed by ([`calibration`]), which covers what no step model knows.
+//! would average that away: a part of each step's deviation is common to its run (`factor`). The simulated spread is
+//! then held against what earlier simulations missed by (`calibration`), which covers what no step model knows.
 //!
 //! A backtest on held-out recent runs, each predicted only from what had ended before it started, gives both, and the
 //! scores beside two fixed rivals.

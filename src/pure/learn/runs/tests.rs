@@ -1,6 +1,6 @@
 //! Histories of whole runs whose truth is known.
 
-#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 use super::simulate::Normals;
 use super::*;
