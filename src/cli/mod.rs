@@ -11,6 +11,7 @@ pub mod report;
 pub mod results;
 pub mod run;
 pub mod schedule;
+pub mod table;
 mod target;
 
 use crate::error::Result;

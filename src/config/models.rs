@@ -3,6 +3,7 @@
 use super::section::{Section, nearest_or};
 use paceline_pure::units::Level;
 use serde::Serialize;
+use std::time::Duration;
 
 /// What is learned.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,6 +30,8 @@ pub struct PerformancePrediction {
     pub enabled: bool,
     /// What is looked at, sorted; all of it is known before a step starts.
     pub features: Vec<Feature>,
+    /// A model younger than this is not trained anew: it learns from what has ended since, and goes on predicting.
+    pub retrain_interval: Duration,
     /// Share within ±20 % on the backtest below which `skips` calls a model unfit, 0-1.
     pub accuracy_threshold: f64,
     /// Coverage of the intervals.
@@ -130,6 +133,7 @@ impl PerformancePrediction {
         Self {
             enabled: section.flag("enabled", true),
             features,
+            retrain_interval: section.seconds("retrain_interval", 86_400),
             accuracy_threshold: section.ratio("accuracy_threshold", 0.8),
             level: section.level("level", 0.9),
         }

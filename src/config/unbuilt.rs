@@ -57,9 +57,6 @@ unbuilt! {
         "performance_optimization.ml_models.optimization_recommendation.exploration_rate" => ["0.1"],
         "performance_optimization.ml_models.optimization_recommendation.reward_function" => ["performance_improvement"],
     }
-    "keeping a model between runs (models are trained at every run)": {
-        "performance_optimization.ml_models.performance_prediction.retrain_interval" => ["86400"],
-    }
     "reading the arm from another column than variant": {
         "performance_optimization.experiments[].variant_column" => ["variant"],
     }

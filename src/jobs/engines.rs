@@ -9,8 +9,10 @@ use crate::pure::detect::anomalies::{Detectors, fit_detectors};
 use crate::pure::detect::bottlenecks::bottlenecks;
 use crate::pure::detect::{Skip, SkipSubject};
 use crate::pure::forecast::forecast_series;
+use crate::pure::learn::champion::{Champion, Elected, Election, ElectionParams, elect};
+use crate::pure::learn::dataset::Target;
 use crate::pure::learn::predictions::predictions;
-use crate::pure::learn::train::train;
+use crate::pure::learn::runs::{backtest_runs, predict_runs};
 use crate::pure::learn::{ModelScore, Prediction};
 use crate::pure::recommend::{self, Bottleneck, Inputs, Recommendation, propose};
 use crate::pure::series::{Series, SeriesKey};
@@ -28,6 +30,10 @@ pub(crate) struct Findings {
     pub(crate) cutoff_us: i64,
     pub(crate) predictions: Vec<Prediction>,
     pub(crate) scores: Vec<ModelScore>,
+    /// Of predictions of whole runs.
+    pub(crate) run_scores: Vec<ModelScore>,
+    /// Whose predictions these are.
+    pub(crate) elected: Vec<Elected>,
     pub(crate) detectors: Detectors,
     /// blake3 of each model as serialised, by name.
     pub(crate) model_digests: BTreeMap<String, String>,
@@ -37,16 +43,25 @@ pub(crate) struct Findings {
     pub(crate) skips: Vec<Skip>,
 }
 
+/// What earlier runs have left for this one.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// The models that predicted so far.
+    pub(crate) champions: BTreeMap<Target, Champion>,
+    /// The cutoff.
+    pub(crate) as_of_us: i64,
+}
+
 /// Runs the stages that are asked for, and what they need of one another. The series are given up once they are
 /// learned from: they are the larger part of the history, and nothing later looks at them.
-pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stages) -> Findings {
+pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stages, standing: Standing) -> Findings {
     let mut findings = Findings::default();
     if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
         timed("series", || learn_series(history, settings, stages, &mut findings));
     }
     history.series = Vec::new();
     if stages.has(Stage::Predictions) {
-        timed("predictions", || learn_executions(history, settings, &mut findings));
+        timed("predictions", || learn_executions(history, settings, standing, &mut findings));
     }
     if stages.has(Stage::Anomalies) {
         timed("detectors", || {
@@ -104,13 +119,26 @@ fn forecast_runs(series: &[Series], analyses: &mut [Analysis], settings: &Settin
     skips.into_iter().flatten().collect()
 }
 
-fn learn_executions(history: &History, settings: &Settings, findings: &mut Findings) {
-    let (models, skips) = train(&history.samples, &settings.train);
+fn learn_executions(history: &History, settings: &Settings, standing: Standing, findings: &mut Findings) {
+    let Standing { champions, as_of_us } = standing;
+    let params = ElectionParams { train: settings.train.clone(), as_of_us, retrain_us: settings.retrain_us };
+    let Election { models, scores, skips, mut elected, runs } = elect(&history.samples, champions, &params);
     findings.predictions = predictions(&models, &history.samples);
-    findings.model_digests.extend(digest_of("predictions", &models));
+    findings.scores = scores;
     findings.skips.extend(skips);
-    findings.skips.extend(models.cards.iter().filter_map(|card| card.unfit(settings.train.accuracy_threshold)));
-    findings.scores = models.scores;
+    timed("run predictions", || {
+        let train = &settings.train;
+        let runs = runs.unwrap_or_else(|| backtest_runs(&history.samples, &history.graphs, train, &settings.runs));
+        let (predictions, skips) = predict_runs(&models, &history.graphs, &runs, &settings.runs);
+        findings.predictions.extend(predictions);
+        findings.skips.extend(skips);
+        findings.run_scores.clone_from(&runs.scores);
+        let of_durations = elected.iter_mut().find(|elected| elected.target == Target::DurationMs);
+        if let Some(new) = of_durations.and_then(|elected| elected.new.as_mut()) {
+            new.runs = Some(runs);
+        }
+    });
+    findings.elected = elected;
 }
 
 fn recommend_changes(history: &History, settings: &Settings, findings: &mut Findings) {

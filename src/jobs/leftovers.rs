@@ -20,7 +20,7 @@ const UNFINISHED_AFTER: Duration = Duration::from_secs(3_600);
 /// No run takes this long from its first file to its commit.
 const UNCOMMITTED_AFTER: Duration = Duration::from_secs(24 * 3_600);
 /// Folders of ours beside the tables.
-const OTHER_FOLDERS: [&str; 2] = ["_state", FOLDER];
+const OTHER_FOLDERS: [&str; 3] = ["_state", FOLDER, "models"];
 /// Endings of files of ours.
 const ENDINGS: [&str; 4] = [".parquet", ".json", ".bin", ".md"];
 
@@ -38,7 +38,9 @@ pub(crate) async fn sweep(results: &Store, ledger: &State, now: DateTime<Utc>) -
     let committed = Committed::of(ledger);
     let removed = on_cpu(move || {
         let now = SystemTime::from(now);
-        remove_unfinished(&folder, now) + remove_uncommitted(&folder, &committed, now)
+        remove_unfinished(&folder, now)
+            + remove_uncommitted(&folder, &committed, now)
+            + remove_unregistered(&folder, &committed, now)
     })
     .await?;
     if removed > 0 {
@@ -84,6 +86,18 @@ fn remove_uncommitted(results: &Path, committed: &Committed, now: SystemTime) ->
         }
     }
     removed
+}
+
+/// Models that were written and never committed: no entry names their folder, and no run takes as long as they are old.
+fn remove_unregistered(results: &Path, committed: &Committed, now: SystemTime) -> usize {
+    let is_left = |file: &DirEntry| {
+        let path = file.path();
+        let folder = path.strip_prefix(results).ok().and_then(Path::parent);
+        matches!(name(file).as_str(), "model.bin" | "card.json")
+            && folder.is_some_and(|folder| !committed.folders.contains(folder))
+    };
+    let left = files_below(results.join("models/registry")).filter(is_left);
+    left.filter(|file| is_older(file, UNCOMMITTED_AFTER, now)).filter(remove).count()
 }
 
 /// What can't be listed is passed over.
@@ -175,6 +189,25 @@ mod tests {
         assert_eq!(remove_unfinished(folder.path(), SystemTime::now()), go.len());
         assert_eq!(left(&folder), stay.map(|(path, _)| path.to_owned()));
         assert_eq!(remove_unfinished(Path::new("/no/such/results"), SystemTime::now()), 0);
+    }
+
+    #[test]
+    fn models_that_nobody_committed_go() {
+        let stay = [
+            ("models/registry/nightly/cost_usd/000001-aa/card.json", 9 * DAY), // committed
+            ("models/registry/nightly/cost_usd/000001-aa/model.bin", 9 * DAY), // committed
+            ("models/registry/nightly/cost_usd/000002-bb/model.bin", 3_600),   // a run is at it
+            ("models/registry/nightly/cost_usd/000002-cc/remark.txt", 9 * DAY),
+        ];
+        let go = [
+            ("models/registry/nightly/cost_usd/000002-cc/card.json", 2 * DAY),
+            ("models/registry/nightly/cost_usd/000002-cc/model.bin", 2 * DAY),
+        ];
+        let folder = results(&[&stay[..], &go[..]].concat());
+        let committed =
+            Committed { folders: BTreeSet::from(["models/registry/nightly/cost_usd/000001-aa".into()]), newest: None };
+        assert_eq!(remove_unregistered(folder.path(), &committed, SystemTime::now()), go.len());
+        assert_eq!(left(&folder), stay.map(|(path, _)| path.to_owned()));
     }
 
     #[test]

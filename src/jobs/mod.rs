@@ -9,6 +9,7 @@ mod leftovers;
 mod outputs;
 mod progress;
 mod refusals;
+mod registry;
 pub mod run;
 pub mod schedule;
 mod settings;

@@ -9,7 +9,7 @@ use crate::io::Store;
 use crate::publish::Output;
 use crate::publish::ledger::{InputFile, State, as_of_folder};
 use crate::publish::parquet::read_table;
-use crate::publish::rows::{self, ChangePointState, ExperimentLook, ForecastGrid};
+use crate::publish::rows::{self, ChangePointState, ExperimentLook, ForecastGrid, Scored};
 use crate::pure::recommend::Bottleneck;
 use crate::pure::units::DAY_US;
 use crate::rollup::History;
@@ -118,8 +118,9 @@ pub(crate) fn tables(
         outputs.add(findings.predictions.iter().map(rows::prediction).collect())?;
     }
     if stages.any(&[Stage::Predictions, Stage::Forecasts]) {
-        let learned = findings.scores.iter().map(rows::model_score);
-        outputs.add(learned.chain(analyses.iter().flat_map(rows::forecast_scores)).collect())?;
+        let steps = findings.scores.iter().map(|score| rows::model_score(score, Scored::Executions));
+        let runs = findings.run_scores.iter().map(|score| rows::model_score(score, Scored::Runs));
+        outputs.add(steps.chain(runs).chain(analyses.iter().flat_map(rows::forecast_scores)).collect())?;
     }
     if stages.has(Stage::Anomalies) {
         outputs.add(anomalies.to_vec())?;

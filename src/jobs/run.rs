@@ -2,11 +2,12 @@
 
 use super::anomalies::score_new;
 use super::days::{self, on_cpu};
-use super::engines::analyse;
+use super::engines::{Standing, analyse};
 use super::experiments::judge_all;
 use super::leftovers;
 use super::outputs;
 use super::refusals;
+use super::registry::{self, Registry};
 use super::settings::Settings;
 use super::stage::{Stage, Stages};
 use super::window::{self, Reduction, Window, published_rollups};
@@ -93,7 +94,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     let mut history = window::history(&places.results, &window, &reduction).await?;
     refuse_unreadable(&history, &places.lake)?;
     refusals::add(&mut history, &places.lake, &ledger, &config.job, as_of).await?;
-    let slot = slot(config, request, as_of, &history);
+    let mut registry = standing_models(&places.results, &ledger, config, request, as_of).await?;
+    let slot = slot(config, request, as_of, &history, &registry);
     if let Some(done) = ledger.committed(&slot.run_id()) {
         tracing::info!(as_of = %as_of, entry = done.entry.number, "this slot is committed already: nothing to do");
         // The run that committed it may have been stopped right after.
@@ -102,12 +104,15 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     }
     let settings = Arc::new(Settings::of(config));
     let (stages, for_engines) = (request.stages.clone(), Arc::clone(&settings));
+    let champions = std::mem::take(&mut registry.champions);
+    let standing = Standing { champions, as_of_us: as_of.timestamp_micros() };
     let (history, mut findings) = on_cpu(move || {
         let mut history = history;
-        let findings = analyse(&mut history, &for_engines, &stages);
+        let findings = analyse(&mut history, &for_engines, &stages, standing);
         (history, findings)
     })
     .await?;
+    findings.skips.append(&mut registry.skips);
     let previous = ledger.previous_as_of(&config.job, as_of);
     let anomalies = match request.stages.has(Stage::Anomalies) {
         true => {
@@ -118,7 +123,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     };
     let experiments = judge_all(&history.arms, &settings.experiments, as_of.timestamp_micros());
     let context = outputs::Context::of(&places.results, &ledger, config, as_of).await?;
-    let tables = outputs::tables(&context, &request.stages, &history, &findings, &anomalies, &experiments)?;
+    let mut tables = outputs::tables(&context, &request.stages, &history, &findings, &anomalies, &experiments)?;
     let mut written = Vec::new();
     for rollup in reduced.rollups.iter().filter(|_| request.stages.has(Stage::Rollups)) {
         written.push(publish::write(&places.results, &rollup.output()?).await?);
@@ -128,7 +133,10 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
         .map(|file| (file.table.clone(), file.rows))
         .chain(tables.iter().map(|output| (output.table.to_owned(), output.rows)))
         .collect();
-    let models = std::mem::take(&mut findings.model_digests);
+    let mut models = std::mem::take(&mut findings.model_digests);
+    let (registered, digests) = registry::outputs(&registry, &findings.elected, config, &settings, as_of)?;
+    tables.extend(registered);
+    models.extend(digests);
     let batch = Batch { slot: slot.clone(), backfill: request.backfill, models, outputs: tables, written };
     let committed = publish::commit(&places.results, places.database.as_ref(), batch).await?;
     publish::dictionary::write(&places.results).await?;
@@ -215,7 +223,21 @@ fn refuse_unreadable(history: &History, lake: &Store) -> Result<()> {
     Err(Error::Input(format!("{}: no row of the window could be accepted; {first}", lake.url())))
 }
 
-fn slot(config: &Config, request: &Request, as_of: DateTime<Utc>, history: &History) -> Slot {
+/// Models are none of what a run without predictions looks at.
+async fn standing_models(
+    results: &Store,
+    ledger: &State,
+    config: &Config,
+    request: &Request,
+    as_of: DateTime<Utc>,
+) -> Result<Registry> {
+    match request.stages.has(Stage::Predictions) {
+        true => registry::load(results, ledger, &config.job, as_of).await,
+        false => Ok(Registry::default()),
+    }
+}
+
+fn slot(config: &Config, request: &Request, as_of: DateTime<Utc>, history: &History, registry: &Registry) -> Slot {
     Slot {
         job: config.job.clone(),
         as_of,
@@ -223,6 +245,7 @@ fn slot(config: &Config, request: &Request, as_of: DateTime<Utc>, history: &Hist
         config_hash: config.hash(),
         seed: config.seed,
         inputs: outputs::inputs(history),
+        champions: registry.digests.clone(),
     }
 }
 

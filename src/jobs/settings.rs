@@ -10,6 +10,7 @@ use crate::pure::detect::trends::TrendParams;
 use crate::pure::forecast::ForecastParams;
 use crate::pure::graph::EnsembleParams;
 use crate::pure::learn::dataset::Features;
+use crate::pure::learn::runs::RunParams;
 use crate::pure::learn::train::TrainParams;
 use crate::pure::recommend;
 use crate::pure::units::Level;
@@ -25,6 +26,9 @@ pub(crate) struct Settings {
     pub(crate) analysis: AnalysisParams,
     pub(crate) forecast: ForecastParams,
     pub(crate) train: TrainParams,
+    pub(crate) runs: RunParams,
+    /// A model younger than this is not trained anew.
+    pub(crate) retrain_us: i64,
     pub(crate) anomalies: AnomalyParams,
     pub(crate) anomaly_level: Level,
     pub(crate) compare: CompareParams,
@@ -65,6 +69,8 @@ impl Settings {
                 seed: config.seed,
                 ..TrainParams::default()
             },
+            runs: RunParams { level: prediction.level, seed: config.seed, ..RunParams::default() },
+            retrain_us: i64::try_from(prediction.retrain_interval.as_micros()).unwrap_or(i64::MAX),
             anomalies: AnomalyParams { sensitivity: detection.sensitivity, min_samples, seed: config.seed },
             anomaly_level: prediction.level,
             compare: CompareParams::default(),

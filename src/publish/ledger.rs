@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const FOLDER: &str = "_ledger";
 /// The pointer to the last entry, for readers that only want the newest results.
 pub const LATEST: &str = "_ledger/latest.json";
+/// What files of models are called among the files of a run: they are no table.
+pub const REGISTRY: &str = "registry";
 /// Requests to the store at a time.
 pub(super) const CONCURRENCY: usize = 8;
 
@@ -34,6 +36,10 @@ pub struct Slot {
     pub seed: u64,
     /// What was read.
     pub inputs: Vec<InputFile>,
+    /// Digests of the models that stood when it began, by name: earlier runs have left them, and they have a say in what
+    /// is predicted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub champions: BTreeMap<String, String>,
 }
 
 /// A file that a run read.

@@ -6,6 +6,7 @@ use crate::pure::compare::Comparison;
 use crate::pure::detect::{Baseline, ChangePoint, Direction, Skip, SkipSubject, Trend};
 use crate::pure::experiment::ExperimentRow;
 use crate::pure::forecast::{CandidateScore, Forecast, ForecastStep};
+use crate::pure::learn::coverage::coverage_state;
 use crate::pure::learn::{Anomaly, ModelScore, Prediction};
 use crate::pure::recommend::{Action, Bottleneck, Recommendation};
 use crate::pure::series::SeriesKey;
@@ -225,6 +226,7 @@ pub fn forecast_scores(analysis: &Analysis) -> Vec<ModelScoreRow> {
             coverage: Some(coverage),
             width_ratio: None,
             level: widest_level(analysis),
+            coverage_state: None,
         }
     };
     analysis.forecast.iter().flat_map(|forecast| &forecast.scores).map(row).collect()
@@ -236,13 +238,27 @@ fn widest_level(analysis: &Analysis) -> Option<f64> {
     steps.iter().flat_map(|step| &step.intervals).map(|interval| interval.level.get()).reduce(f64::max)
 }
 
+/// What a score is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scored {
+    /// Single executions of steps.
+    Executions,
+    /// Whole runs.
+    Runs,
+}
+
 /// The score of a model that was learned from executions, or of a fixed rival.
 #[must_use]
-pub fn model_score(score: &ModelScore) -> ModelScoreRow {
+pub fn model_score(score: &ModelScore, scored: Scored) -> ModelScoreRow {
+    let coverage_state = coverage_state(score).map(|state| state.as_str().to_owned());
     let ModelScore { target, group, model, is_rival, n, in20, mdape, wape, coverage, width_ratio, level } =
         score.clone();
+    let engine = match scored {
+        Scored::Executions => "prediction",
+        Scored::Runs => "run_prediction",
+    };
     ModelScoreRow {
-        engine: "prediction".to_owned(),
+        engine: engine.to_owned(),
         target,
         group_id: group,
         model,
@@ -255,6 +271,7 @@ pub fn model_score(score: &ModelScore) -> ModelScoreRow {
         coverage: Some(coverage),
         width_ratio: Some(width_ratio),
         level: Some(level),
+        coverage_state,
     }
 }
 

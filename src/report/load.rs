@@ -51,7 +51,7 @@ pub struct Published {
     pub comparisons: Option<Kept<ComparisonRow>>,
     /// Run-level trends and the steps that degrade most.
     pub trends: Option<Trends>,
-    /// Scores over all groups, and those of forecasts.
+    /// Scores over all groups, those whose coverage is not what was promised, and those of forecasts.
     pub model_scores: Option<Vec<ModelScoreRow>>,
     /// What was not analysed.
     pub skips: Option<Tally>,
@@ -188,7 +188,7 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
         experiments: all(store, as_of, |_| true).await?,
         comparisons: best(store, as_of, |_| true, by_clarity).await?,
         trends: trends(store, as_of).await?,
-        model_scores: all(store, as_of, is_overall).await?,
+        model_scores: all(store, as_of, is_overall_or_alert).await?,
         skips: skips(store, as_of).await?,
         rejects: rejects(store, as_of).await?,
         change_points,
@@ -260,9 +260,10 @@ async fn change_points(store: &Store, as_of: DateTime<Utc>) -> Result<Option<Kep
     best(store, as_of, |row: &ChangePointRow| recent.contains(&row.changed_at.0), by_effect).await
 }
 
-/// Groups alone are in the table; the page shows all executions together, and every forecast.
-fn is_overall(row: &ModelScoreRow) -> bool {
-    row.engine != "prediction" || row.group_id == "*"
+/// Of the groups the page shows only those whose coverage is not what was promised; all executions together, and every
+/// forecast, it shows anyway.
+fn is_overall_or_alert(row: &ModelScoreRow) -> bool {
+    row.engine == "forecast" || row.group_id == "*" || super::view::is_alert(row)
 }
 
 async fn daily_history(

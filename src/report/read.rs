@@ -252,6 +252,7 @@ readable!(ModelScoreRow {
     coverage,
     width_ratio,
     level,
+    coverage_state,
 });
 readable!(RecommendationRow {
     recommendation_id,

@@ -2,7 +2,7 @@
 //! and told.
 
 use super::executions::{Day, Executions, NO_INSTANT, Status, stable_hash};
-use crate::pure::graph::{GraphIssue, Node, RunGraph};
+use crate::pure::graph::{Circumstances, GraphIssue, Node, RunGraph, RunOutcome};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -81,20 +81,23 @@ fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> (RunGraph, Vec<Gr
     let mut dependencies_known = true;
     let targets = Targets::of(day, attempts);
     let mut issues = Vec::new();
+    let mut names = Names::default();
     let mut nodes = Vec::with_capacity(attempts.len());
     for (step_id, tries) in attempts {
         let declared = tries.iter().find_map(|&row| declared(day, row));
         dependencies_known &= declared.is_some();
-        let last = tries.last().copied().unwrap_or_default();
+        let last = last_try(rows, tries);
         let (deps, missing) = targets.resolve(&declared.unwrap_or_default());
         issues.extend(missing.into_iter().map(|missing| GraphIssue::Dangling { step: (*step_id).to_owned(), missing }));
+        let duration_ms = elapsed_ms(rows, tries);
         nodes.push(Node {
             step_id: Arc::from(*step_id),
             step: Arc::from(word(rows.step[last])),
-            duration_ms: elapsed_ms(rows, tries),
+            duration_ms,
             start_ms: start_ms(rows, tries, first_us),
             deps,
             cached: tries.iter().any(|&row| rows.cache_hit[row]),
+            under: circumstances(day, tries, duration_ms, &mut names),
         });
     }
     let mut graph = RunGraph {
@@ -105,9 +108,60 @@ fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> (RunGraph, Vec<Gr
         makespan_ms: makespan_ms(&nodes).or_else(|| Some(day.runs.duration_ms[run]).filter(|ms| ms.is_finite())),
         dependencies_known,
         nodes,
+        outcome: outcome(day, run, attempts),
+        words: names.words,
     };
     issues.extend(graph.validate());
     (graph, issues)
+}
+
+/// The names of one run's providers and platforms.
+#[derive(Default)]
+struct Names {
+    words: Vec<Arc<str>>,
+}
+
+impl Names {
+    fn position(&mut self, name: Option<&str>) -> Option<u16> {
+        let name = name?;
+        let found = self.words.iter().position(|word| **word == *name);
+        let position = found.unwrap_or_else(|| {
+            self.words.push(Arc::from(name));
+            self.words.len() - 1
+        });
+        u16::try_from(position).ok()
+    }
+}
+
+fn last_try(rows: &Executions, tries: &[usize]) -> usize {
+    tries.iter().copied().max_by_key(|&row| rows.attempt[row]).unwrap_or_default()
+}
+
+fn circumstances(day: &Day, tries: &[usize], elapsed_ms: f64, names: &mut Names) -> Circumstances {
+    let (rows, last) = (&day.steps, last_try(&day.steps, tries));
+    let last_ms = if tries.len() > 1 { rows.duration_ms[last] } else { elapsed_ms };
+    let retried_ms = elapsed_ms - last_ms;
+    Circumstances {
+        provider: names.position(day.vocabulary.word(rows.provider[last])),
+        platform: names.position(day.vocabulary.word(rows.platform[last])),
+        input_bytes: known(rows.input_bytes[last]),
+        tokens_in: known(rows.tokens_in[last]),
+        retried_ms: if retried_ms > 0.0 { retried_ms } else { 0.0 },
+    }
+}
+
+fn known(measure: f64) -> Option<f64> {
+    measure.is_finite().then_some(measure)
+}
+
+/// Ends of steps count; the run's own stands in where none is known.
+fn outcome(day: &Day, run: usize, attempts: &Attempts<'_>) -> RunOutcome {
+    let rows = &day.steps;
+    let tries = || attempts.values().flatten().copied();
+    let ends = tries().filter(|&row| !rows.cache_hit[row]).map(|row| rows.ended_us[row]);
+    let ended_us = ends.chain([day.runs.ended_us[run]]).filter(|&end| end != NO_INSTANT).max();
+    let sum = |column: &[f64]| tries().filter_map(|row| known(column[row])).reduce(|sum, measure| sum + measure);
+    RunOutcome { ended_us, cost_usd: sum(&rows.cost_usd), tokens: sum(&rows.tokens) }
 }
 
 /// What a declared name can mean within one run: a step, or all tasks of a process.

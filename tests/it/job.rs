@@ -63,8 +63,8 @@ async fn one_more_day_costs_one_day_and_gives_what_a_fresh_run_gives() {
 
 /// The folder `grown` holds of an as-of, and of the rollups, what the folder `fresh` holds.
 async fn same_results(place: &Workplace, as_of: &str) {
-    let of_one_run = |path: &str| is_of(path, &["_ledger", "anomalies", "rejects"]);
-    let tells_of_earlier_runs = |path: &str| is_of(path, &["bottlenecks", "experiments"]);
+    let of_one_run = |path: &str| is_of(path, &["_ledger", "anomalies", "rejects", "models"]);
+    let tells_of_earlier_runs = |path: &str| is_of(path, &["bottlenecks", "experiments", "model_scores"]);
     let fresh = place.published("fresh").await;
     let compared: BTreeMap<String, Vec<u8>> = fresh
         .iter()
@@ -83,11 +83,21 @@ async fn same_results(place: &Workplace, as_of: &str) {
         };
         assert!(read("grown").equals_missing(&read("fresh")), "{table}");
     }
+    let path = format!("model_scores/{as_of}/part-0.parquet");
+    let without_contests = |results: &str| {
+        let bytes = std::fs::read(place.path(results).join(&path)).unwrap();
+        let frame = paceline::ingest::raw::parquet(&bytes, |_| true).unwrap();
+        let mask = texts(&frame, "model").iter().map(|model| model != "champion" && model != "challenger").collect();
+        frame.filter(&mask).unwrap()
+    };
+    assert!(without_contests("grown").equals_missing(&without_contests("fresh")), "model_scores");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_row_changes_its_day_only() {
     let place = Workplace::sample();
+    // Models that went on would predict otherwise than a fresh one.
+    place.reconfigure("retrain_interval: 86400", "retrain_interval: 1");
     place.run("grown", &["--as-of", "2026-10-12T00:00:00Z"]).outcome(0);
     let before = place.published("grown").await;
     late_run(&place, "2026-10-08");

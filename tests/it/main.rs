@@ -17,6 +17,7 @@ mod postgres;
 mod publish;
 mod readers;
 mod refusals;
+mod registry;
 mod report;
 mod rollups;
 mod s3;

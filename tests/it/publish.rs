@@ -42,6 +42,7 @@ fn slot(job: &str, day: u32) -> Slot {
             size: 10,
             digest: "d1".into(),
         }],
+        champions: BTreeMap::new(),
     }
 }
 
@@ -267,24 +268,27 @@ fn tables(day: u32) -> Vec<Output> {
                 coverage: Some(f64::NAN),
                 width_ratio: None,
                 level: Some(0.9),
+                coverage_state: Some(text("low")),
             }],
         ),
         Output::of_rows(
             at,
-            vec![PredictionRow {
-                workflow_id: workflow_id.clone(),
-                workflow_type,
-                step: text("align"),
-                provider: None,
-                size_bucket: text("typical"),
-                input_bytes: Some(1e9),
-                target: text("duration_ms"),
-                point: 1.0,
-                lower: 0.5,
-                upper: 2.0,
-                level: 0.9,
-                n_seen: 0,
-            }],
+            [None, Some(text("align"))]
+                .map(|step| PredictionRow {
+                    workflow_id: workflow_id.clone(),
+                    workflow_type: workflow_type.clone(),
+                    step,
+                    provider: None,
+                    size_bucket: text("typical"),
+                    input_bytes: Some(1e9),
+                    target: text("duration_ms"),
+                    point: 1.0,
+                    lower: 0.5,
+                    upper: 2.0,
+                    level: 0.9,
+                    n_seen: 0,
+                })
+                .to_vec(),
         ),
         Output::of_rows(at, vec![recommendation(&workflow_id)]),
         Output::of_rows(at, rejects()),

@@ -71,6 +71,14 @@ impl Workplace {
         fs::write(self.path("paceline.yaml"), format!("job: test\nlake: ./lake\nresults: ./results\n{more}")).unwrap();
     }
 
+    /// Replaces what stands in the configuration.
+    pub(crate) fn reconfigure(&self, from: &str, to: &str) {
+        let path = self.path("paceline.yaml");
+        let config = fs::read_to_string(&path).unwrap();
+        assert!(config.contains(from), "{from:?} is not in the configuration");
+        fs::write(&path, config.replace(from, to)).unwrap();
+    }
+
     /// Has the sample's configuration name a database that is migrated.
     pub(crate) fn use_postgres(&self, server: &Server) {
         let path = self.path("paceline.yaml");

@@ -5,7 +5,7 @@
 mod copy;
 mod migrate;
 
-use super::ledger::{FileRef, Sealed, State};
+use super::ledger::{FileRef, REGISTRY, Sealed, State};
 use super::parquet::read_table;
 use crate::error::{Error, Result};
 use crate::io::Store;
@@ -239,6 +239,9 @@ async fn replace_rows(
     file: &FileRef,
     cleared: &mut BTreeSet<Folder>,
 ) -> Result<()> {
+    if file.table == REGISTRY {
+        return Ok(());
+    }
     let Some(spec) = table(&file.table) else {
         tracing::warn!(table = file.table, "a table that this version does not know is not in the database");
         return Ok(());

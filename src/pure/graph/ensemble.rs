@@ -326,7 +326,8 @@ fn recent(graphs: &[&RunGraph], params: EnsembleParams, codes: &mut StepCodes) -
 }
 
 /// The slots belong to the workflow's surroundings, not to one run: what one run used was there for the others.
-fn share_slots(recordings: &mut [Recording]) {
+pub(super) fn share_slots<'a>(recordings: impl IntoIterator<Item = &'a mut Recording>) {
+    let recordings: Vec<&mut Recording> = recordings.into_iter().collect();
     let most = recordings.iter().filter_map(|run| run.times.as_ref()).map(|times| times.slots).max().unwrap_or(1);
     for recording in recordings {
         recording.split_waits(most);

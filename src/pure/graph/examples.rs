@@ -1,6 +1,6 @@
 //! Small graphs that tests speak of by name.
 
-use super::{Node, RunGraph};
+use super::{Circumstances, Node, RunGraph, RunOutcome};
 
 /// A run whose nodes are `(step_id, duration_ms, dependencies)`; no times known.
 pub(crate) fn graph(nodes: &[(&str, f64, &[u32])]) -> RunGraph {
@@ -20,8 +20,11 @@ pub(crate) fn graph(nodes: &[(&str, f64, &[u32])]) -> RunGraph {
                 start_ms: None,
                 deps: deps.to_vec(),
                 cached: false,
+                under: Circumstances::default(),
             })
             .collect(),
+        outcome: RunOutcome::default(),
+        words: Vec::new(),
     }
 }
 

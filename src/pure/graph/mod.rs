@@ -3,6 +3,7 @@
 mod critical_path;
 mod ensemble;
 mod recording;
+mod redraw;
 mod replay;
 mod slots;
 mod topology;
@@ -11,6 +12,7 @@ mod validate;
 pub use critical_path::{CriticalPath, critical_path};
 pub use ensemble::{Ensemble, EnsembleParams, NotReplayable, Saving};
 pub(crate) use recording::{Recording, Times};
+pub use redraw::Redraw;
 pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
 pub use slots::{Slots, slots};
 pub use topology::Topology;
@@ -37,6 +39,21 @@ pub struct RunGraph {
     pub dependencies_known: bool,
     /// The executions.
     pub nodes: Vec<Node>,
+    /// How it ended.
+    pub outcome: RunOutcome,
+    /// Names of providers and platforms, which [`Circumstances`] point at.
+    pub words: Vec<Arc<str>>,
+}
+
+/// What is known of a run once it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunOutcome {
+    /// When the last of it had ended, if that is known.
+    pub ended_us: Option<i64>,
+    /// What its executions cost together, those that failed and were tried again too; none where no cost is known.
+    pub cost_usd: Option<f64>,
+    /// Tokens in and out of its executions together, likewise.
+    pub tokens: Option<f64>,
 }
 
 /// One step of one run, its attempts taken together.
@@ -54,6 +71,31 @@ pub struct Node {
     pub deps: Vec<u32>,
     /// Answered from a cache: its times are not this run's.
     pub cached: bool,
+    /// What it ran under.
+    pub under: Circumstances,
+}
+
+/// What is known of an execution before it starts, and what tries before the last one took.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Circumstances {
+    /// Who executed it, as a position in [`RunGraph::words`].
+    pub provider: Option<u16>,
+    /// Where, likewise.
+    pub platform: Option<u16>,
+    /// Size of its input.
+    pub input_bytes: Option<f64>,
+    /// Tokens sent in.
+    pub tokens_in: Option<f64>,
+    /// The part of [`Node::duration_ms`] before the last try began.
+    pub retried_ms: f64,
+}
+
+impl RunGraph {
+    /// The name that a position in [`RunGraph::words`] stands for.
+    #[must_use]
+    pub fn word(&self, position: Option<u16>) -> Option<&str> {
+        self.words.get(usize::from(position?)).map(AsRef::as_ref)
+    }
 }
 
 impl Node {

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, clippy::panic, reason = "tests")]
 
-use super::{CriticalPath, Node, ReplayPlan, RunGraph, critical_path, replay, slots};
+use super::{Circumstances, CriticalPath, Node, ReplayPlan, RunGraph, RunOutcome, critical_path, replay, slots};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,7 @@ fn run_graph(name: &str, file: &Value) -> RunGraph {
             start_ms: None,
             deps: task["parents"].as_array().unwrap().iter().map(|dep| ids[dep.as_str().unwrap()]).collect(),
             cached: false,
+            under: Circumstances::default(),
         }
     };
     RunGraph {
@@ -45,6 +46,8 @@ fn run_graph(name: &str, file: &Value) -> RunGraph {
         makespan_ms: execution["makespanInSeconds"].as_f64().map(|s| s * 1e3),
         dependencies_known: true,
         nodes: tasks.as_array().unwrap().iter().map(node).collect(),
+        outcome: RunOutcome::default(),
+        words: Vec::new(),
     }
 }
 

@@ -175,6 +175,7 @@ impl Tarjan<'_> {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::super::Circumstances;
     use super::super::examples::{empty, fork_join, graph};
     use super::*;
 
@@ -222,6 +223,7 @@ mod tests {
                 start_ms: None,
                 deps: vec![(id + n - 1) % n],
                 cached: false,
+                under: Circumstances::default(),
             })
             .collect();
         assert_eq!(run.validate().len(), 1);

@@ -13,6 +13,9 @@ use std::ops::Range;
 /// Half-width of the band that counts as right: ±20 %.
 const WITHIN: f64 = 0.2;
 
+/// Names of the rules that anybody can follow without a model.
+const RIVALS: [&str; 4] = ["global_median", "step_median", "last_run", "recent_median"];
+
 /// Errors of one model on held-out executions.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Errors {
@@ -33,7 +36,7 @@ impl Errors {
     }
 
     /// Adds the interval that came with the latest point, both on the log scale.
-    fn add_interval(&mut self, log_actual: f64, lower: f64, upper: f64) {
+    pub(crate) fn add_interval(&mut self, log_actual: f64, lower: f64, upper: f64) {
         self.covered += u64::from(lower <= log_actual && log_actual <= upper);
         self.log_widths.push(upper - lower);
     }
@@ -61,7 +64,7 @@ impl Errors {
             target: target.to_owned(),
             group: group.to_owned(),
             model: model.to_owned(),
-            is_rival: model != super::train::LEARNER,
+            is_rival: RIVALS.contains(&model),
             n: n as u64,
             in20: right as f64 / n as f64,
             mdape: median(&mut self.relative.clone()),
@@ -143,7 +146,7 @@ fn step_of(data: &Dataset, row: usize) -> usize {
 
 /// A float that sorts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Ordered(f64);
+pub(crate) struct Ordered(pub(crate) f64);
 
 impl Eq for Ordered {}
 

@@ -250,12 +250,12 @@ fn single(value: f64) -> f32 {
     value as f32
 }
 
-fn is_cached(samples: &Samples, row: usize) -> bool {
+pub(crate) fn is_cached(samples: &Samples, row: usize) -> bool {
     samples.cache_hit.get(row).copied().unwrap_or(false)
 }
 
 /// Steps more than half of whose known outcomes are zero.
-fn mostly_zero_steps(samples: &Samples, rows: &[u32], outcome: &[f64]) -> HashSet<u32> {
+pub(crate) fn mostly_zero_steps(samples: &Samples, rows: &[u32], outcome: &[f64]) -> HashSet<u32> {
     let mut counts: HashMap<u32, (u64, u64)> = HashMap::new();
     for row in rows.iter().map(|&row| row as usize) {
         let (Some(&y), Some(&step)) = (outcome.get(row), samples.step.get(row)) else { continue };

@@ -1,33 +1,40 @@
 //! Learning from executions: regression with conformal intervals, isolation forest, honest backtests.
 
+pub mod allocation;
 mod backtest;
+pub mod champion;
 mod conformal;
+pub mod coverage;
 pub mod dataset;
 pub mod isolation_forest;
+pub mod leakage;
 mod level;
 pub(crate) mod line;
 pub mod models;
 pub(crate) mod pooling;
 pub mod predictions;
 pub(crate) mod regression;
+pub mod runs;
 pub(crate) mod shared;
+pub mod tabular;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod train;
+pub mod walk;
 
 use crate::detect::{Skip, SkipSubject};
 use crate::units::Interval;
 use serde::{Deserialize, Serialize};
 
-/// What the next execution of a step will need, at its typical input.
+/// What the next execution of a step will need, at its typical input; or the next run of a workflow as a whole.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// Workflow type.
     pub workflow_type: String,
     /// The workflow.
     pub workflow_id: String,
-    /// The step.
-    pub step: String,
+    /// The step, none for the run as a whole.
+    pub step: Option<String>,
     /// The provider that it is for, none where the provider is unknown.
     pub provider: Option<String>,
     /// `small`, `typical` or `large`: the 10 %, 50 % and 90 % quantile of recent input sizes; `any` where sizes are unknown.
@@ -40,7 +47,8 @@ pub struct Prediction {
     pub point: f64,
     /// Conformal interval.
     pub interval: Interval,
-    /// Executions of this very step that were learned from; 0 where the answer comes from pooling.
+    /// Executions of this very step that were learned from; 0 where the answer comes from pooling. For a whole run the
+    /// recorded runs that were replayed.
     pub n_seen: u64,
 }
 
@@ -51,7 +59,8 @@ pub struct ModelScore {
     pub target: String,
     /// `*` for all together, else the workflow type.
     pub group: String,
-    /// The model, or `global_median`, `step_median`, `last_run`.
+    /// The model, or `global_median`, `step_median`, `last_run`; for whole runs `recent_median`, `last_run`. Of two that
+    /// stood against each other `champion` and `challenger`.
     pub model: String,
     /// Whether it is one of the fixed rivals.
     pub is_rival: bool,
@@ -121,18 +130,23 @@ impl ModelCard {
     /// Says of a model that is not fit by how much it falls short; none of one that is.
     #[must_use]
     pub fn unfit(&self, accuracy_threshold: f64) -> Option<Skip> {
-        let found = match self.in20 {
-            _ if self.is_fit => return None,
-            in20 if in20.is_nan() => "nothing could be held out for a backtest".to_owned(),
-            in20 => format!("in20 is {in20:.3} on the backtest"),
-        };
-        let Self { target, group, n, .. } = self;
-        Some(Skip {
-            analysis: "performance_prediction",
-            subject: SkipSubject::Workflow { workflow: group.clone(), step: None },
-            reason: format!("{target}: unfit: {found}, {accuracy_threshold} needed ({n} executions)"),
-        })
+        let Self { target, group, n, in20, .. } = self;
+        if self.is_fit { None } else { unfit(target, group, *n, *in20, accuracy_threshold) }
     }
+}
+
+/// Says of a group's model with `in20` on its backtest by how much it falls short; none where it doesn't.
+pub(crate) fn unfit(target: &str, group: &str, n: u64, in20: f64, accuracy_threshold: f64) -> Option<Skip> {
+    let found = match in20 {
+        in20 if in20 >= accuracy_threshold => return None,
+        in20 if in20.is_nan() => "nothing could be held out for a backtest".to_owned(),
+        in20 => format!("in20 is {in20:.3} on the backtest"),
+    };
+    Some(Skip {
+        analysis: "performance_prediction",
+        subject: SkipSubject::Workflow { workflow: group.to_owned(), step: None },
+        reason: format!("{target}: unfit: {found}, {accuracy_threshold} needed ({n} executions)"),
+    })
 }
 
 #[cfg(test)]

@@ -21,12 +21,12 @@ pub struct Models {
     /// What each model is made of; not serialised, for it names the digest of what is.
     #[serde(skip)]
     pub cards: Vec<ModelCard>,
-    pub(crate) features: Features,
     pub(crate) targets: BTreeMap<Target, TargetModel>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TargetModel {
+    pub(crate) features: Features,
     pub(crate) groups: BTreeMap<String, GroupModel>,
     pub(crate) pooled: Pooled,
 }
@@ -71,7 +71,7 @@ impl Models {
     #[must_use]
     pub fn predict(&self, target: Target, query: &Query<'_>) -> Option<Predicted> {
         let model = self.targets.get(&target)?;
-        let known = self.known(query);
+        let known = model.known(query);
         let group = model.groups.get(query.workflow_type);
         let seen = group.and_then(|group| Some((group, group.steps.get(query.step)?)));
         let (n_seen, (log, lower, upper)) = match seen {
@@ -80,6 +80,17 @@ impl Models {
         };
         let interval = Interval { lower: lower.exp(), upper: upper.exp(), level: self.level };
         Some(Predicted { point: log.exp(), interval, n_seen })
+    }
+
+    /// No model of anything yet.
+    pub(crate) fn empty(level: Level) -> Self {
+        Self { level, scores: Vec::new(), cards: Vec::new(), targets: BTreeMap::new() }
+    }
+
+    /// Whether there is a model for executions of this workflow type.
+    #[must_use]
+    pub fn knows_type(&self, target: Target, workflow_type: &str) -> bool {
+        self.targets.get(&target).is_some_and(|model| model.groups.contains_key(workflow_type))
     }
 
     /// The targets that at least one workflow type has a model for.
@@ -93,8 +104,10 @@ impl Models {
         let group = self.targets.get(&target).and_then(|model| model.groups.get(workflow_type));
         group.is_some_and(|group| group.steps.contains_key(step))
     }
+}
 
-    fn known<'a>(&self, query: &Query<'a>) -> Known<'a> {
+impl TargetModel {
+    pub(crate) fn known<'a>(&self, query: &Query<'a>) -> Known<'a> {
         let on = self.features;
         let size = |on: bool, size: f64| if on { log_size(size) } else { f64::NAN };
         Known {
@@ -105,9 +118,7 @@ impl Models {
             size: [size(on.input_bytes, query.input_bytes), size(on.tokens_in, query.tokens_in)],
         }
     }
-}
 
-impl TargetModel {
     /// Conformal bounds describe steps that were seen. How far a new one lies off is a matter of the spread between
     /// steps, which is taken to be normal, with Student's correction for how few steps show it.
     fn expect_unseen(

@@ -118,7 +118,7 @@ impl Place<'_> {
             Some(Prediction {
                 workflow_type: workflow_type.to_owned(),
                 workflow_id: words.word(self.workflow_id)?.to_owned(),
-                step: query.step.to_owned(),
+                step: Some(query.step.to_owned()),
                 provider: query.provider.map(str::to_owned),
                 size_bucket: bucket,
                 input_bytes: input_bytes.is_finite().then_some(input_bytes),
@@ -180,7 +180,7 @@ mod tests {
         let mut samples = samples_of_sizes(&[1e6; 200], |i, _| 1000.0 + (i * 7919 % 101) as f64);
         push(&mut samples, "w", "new", 1e6, 50_000.0);
         let rows = table(&samples);
-        let new = rows.iter().find(|p| p.step == "new");
+        let new = rows.iter().find(|p| p.step.as_deref() == Some("new"));
         assert!(new.is_some_and(|p| p.n_seen == 0 && p.point > 2_000.0 && p.interval.upper > p.point), "{rows:?}");
         assert!(table(&Samples::default()).is_empty());
     }

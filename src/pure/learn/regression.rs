@@ -245,7 +245,7 @@ impl StepModel {
     }
 
     /// Learns from a log outcome less shared effects.
-    fn observe(&mut self, outcome: f64, size: [f64; N_SIZES]) {
+    pub(crate) fn observe(&mut self, outcome: f64, size: [f64; N_SIZES]) {
         let off = outcome - self.intercept;
         self.level.observe(off - self.size_effect(size));
         self.flat.observe(off);

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The name under which the model is scored and listed.
-pub(crate) const LEARNER: &str = "loglinear";
+pub const LEARNER: &str = "loglinear";
 /// Parts of the history by count: the backtest trains on the first, calibrates on the second, tests on the rest.
 const BACKTEST_SPLIT: (f64, f64) = (0.6, 0.75);
 /// The model that is kept trains on more and needs no test.
@@ -59,18 +59,9 @@ impl Default for TrainParams {
 #[must_use]
 pub fn train(samples: &Samples, params: &TrainParams) -> (Models, Vec<Skip>) {
     let groups = groups(samples);
-    let mut models = Models {
-        level: params.level,
-        scores: Vec::new(),
-        cards: Vec::new(),
-        features: params.features,
-        targets: BTreeMap::new(),
-    };
+    let mut models = Models::empty(params.level);
     let mut skips = Vec::new();
-    let mut targets = params.targets.clone();
-    targets.sort_unstable();
-    targets.dedup();
-    for target in targets {
+    for target in distinct(&params.targets) {
         let (enough, few) = datasets(samples, &groups, target, params);
         skips.extend(few);
         if !enough.is_empty() {
@@ -78,6 +69,30 @@ pub fn train(samples: &Samples, params: &TrainParams) -> (Models, Vec<Skip>) {
         }
     }
     (models, skips)
+}
+
+/// The models that [`train`] would have made of what had ended before `before_us`, without scores: for backtests of
+/// what is built upon models.
+#[must_use]
+pub fn train_before(samples: &Samples, params: &TrainParams, before_us: i64) -> Models {
+    let mut groups = groups(samples);
+    let had_ended = |row: &u32| samples.ended_us.get(*row as usize).is_some_and(|&end| end < before_us);
+    groups.values_mut().for_each(|rows| rows.retain(had_ended));
+    let mut models = Models::empty(params.level);
+    for target in distinct(&params.targets) {
+        let (enough, _) = datasets(samples, &groups, target, params);
+        if !enough.is_empty() {
+            models.targets.insert(target, fit_final(samples, params, &enough));
+        }
+    }
+    models
+}
+
+fn distinct(targets: &[Target]) -> Vec<Target> {
+    let mut targets = targets.to_vec();
+    targets.sort_unstable();
+    targets.dedup();
+    targets
 }
 
 /// A group that is learned from.
@@ -183,15 +198,20 @@ fn train_target(samples: &Samples, params: &TrainParams, target: Target, groups:
     for (group, contest) in groups.iter().zip(&contests) {
         models.scores.extend(contest.scores(target.as_str(), group.name, level));
     }
-    let (trained, pooled) = fit_all(samples, params, groups, FINAL_SPLIT);
-    let named = groups.iter().zip(trained).map(|(group, trained)| {
-        (group.name.to_owned(), trained.fitted.into_named(&group.data, trained.bounds, &samples.vocabulary))
-    });
-    let model = TargetModel { groups: named.collect(), pooled };
+    let model = fit_final(samples, params, groups);
     for (group, contest) in groups.iter().zip(&contests) {
         models.cards.extend(card(target, group.name, &model, contest, params));
     }
     models.targets.insert(target, model);
+}
+
+/// The model that is kept.
+fn fit_final(samples: &Samples, params: &TrainParams, groups: &[Group<'_>]) -> TargetModel {
+    let (trained, pooled) = fit_all(samples, params, groups, FINAL_SPLIT);
+    let named = groups.iter().zip(trained).map(|(group, trained)| {
+        (group.name.to_owned(), trained.fitted.into_named(&group.data, trained.bounds, &samples.vocabulary))
+    });
+    TargetModel { features: params.features, groups: named.collect(), pooled }
 }
 
 fn card(

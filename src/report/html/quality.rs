@@ -1,23 +1,49 @@
 //! How good the predictions are, and what the numbers rest on.
 
 use super::{heads, more, part, table};
-use crate::report::view::{Capped, Quality, Reason, Scores, Target};
+use crate::report::view::{Capped, CoverageAlert, Quality, Reason, Scores, Target};
 use maud::{Markup, html};
 
 pub(super) fn scores(scores: &Scores) -> Markup {
     html! {
+        @if !scores.alerts.is_empty() { (alerts(&scores.alerts)) }
         @if !scores.predictions.is_empty() {
             p { "Each execution was predicted from those that ended before it started. Simple rules stand beside ours as rivals." }
-            @for target in &scores.predictions.items { (predictions(target)) }
+            @for target in &scores.predictions.items { (predictions(target, "Held-out executions", "#Executions")) }
             (more(&scores.predictions, "targets", "model_scores"))
+        }
+        @if !scores.runs.is_empty() {
+            p { "Whole runs were predicted by replaying recent ones with what was expected of their steps before they started." }
+            @for target in &scores.runs.items { (predictions(target, "Held-out runs", "#Runs")) }
+            (more(&scores.runs, "targets", "model_scores"))
         }
         @if !scores.forecasts.is_empty() { (forecasts(scores)) }
     }
 }
 
-fn predictions(target: &Target) -> Markup {
-    let names =
-        ["Model", "#Executions", "#Within 20 %", "#Median error", "#Total error", "#Coverage", "#Upper / lower"];
+fn alerts(alerts: &Capped<CoverageAlert>) -> Markup {
+    let names = ["What is predicted", "Model", "#Held out", "#Coverage", "Intervals are"];
+    let rows = html! {
+        @for alert in &alerts.items {
+            tr {
+                td.name { (alert.about) }
+                td.name { (alert.model) }
+                td.num { (alert.n) }
+                td.num { (alert.coverage) }
+                td { (alert.judged) }
+            }
+        }
+    };
+    html! {
+        h3 { "Intervals that do not hold what they promise" }
+        p { "Their share of held-out values lies outside what the promised coverage and chance explain (99 % binomial band)." }
+        (table("Too narrow first, farthest off first.", &heads(&names), &rows))
+        (more(alerts, "groups", "model_scores"))
+    }
+}
+
+fn predictions(target: &Target, held_out: &str, count: &str) -> Markup {
+    let names = ["Model", count, "#Within 20 %", "#Median error", "#Total error", "#Coverage", "#Upper / lower"];
     let rows = html! {
         @for model in &target.models {
             tr class=(if model.is_rival { "rival" } else { "" }) {
@@ -34,7 +60,7 @@ fn predictions(target: &Target) -> Markup {
     html! {
         h3 { (target.target) }
         p { (target.verdict) }
-        (table("Held-out executions, in the order of time. Coverage: the share inside the interval, of the share promised.", &heads(&names), &rows))
+        (table(&format!("{held_out}, in the order of time. Coverage: the share inside the interval, of the share promised."), &heads(&names), &rows))
     }
 }
 

@@ -9,14 +9,20 @@ use std::collections::BTreeMap;
 
 /// Targets shown.
 const CAP: usize = 12;
-/// Coverage this far from its level is no matter of rounding; beyond it, and beyond what chance explains, it is said.
-const COVERAGE_MARGIN: f64 = 0.02;
+/// Broken promises shown.
+const ALERT_CAP: usize = 20;
+/// Models that stood against one another when one was trained anew, beside the one that predicts.
+const CONTEST: [&str; 2] = ["champion", "challenger"];
 
 /// Scores of predictions and forecasts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
-    /// By what is predicted.
+    /// By what is predicted of single executions.
     pub predictions: Capped<Target>,
+    /// By what is predicted of whole runs.
+    pub runs: Capped<Target>,
+    /// Intervals that do not hold what they promise.
+    pub alerts: Capped<CoverageAlert>,
     /// By model.
     pub forecasts: Capped<ForecastScore>,
 }
@@ -30,6 +36,21 @@ pub struct Target {
     pub verdict: String,
     /// Ours first, then the rivals.
     pub models: Vec<PredictionScore>,
+}
+
+/// Intervals of one group that hold more or less often than promised, beyond what chance explains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CoverageAlert {
+    /// What is predicted, of which group.
+    pub about: String,
+    /// The model.
+    pub model: String,
+    /// Realised coverage beside its level.
+    pub coverage: String,
+    /// Held-out values.
+    pub n: String,
+    /// What is wrong with the intervals.
+    pub judged: &'static str,
 }
 
 /// The score of one model.
@@ -75,43 +96,76 @@ pub(super) fn scores(published: &Published) -> Part<Scores> {
             "No model has been tested: there is too little history to hold any of it out.".to_owned(),
         );
     }
-    let (predictions, forecasts): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.engine == "prediction");
-    let mut targets: BTreeMap<&str, Vec<&ModelScoreRow>> = BTreeMap::new();
-    for row in predictions {
-        targets.entry(&row.target).or_default().push(row);
-    }
     let mut models: BTreeMap<(&str, &str), Vec<&ModelScoreRow>> = BTreeMap::new();
-    for row in forecasts {
+    for row in rows.iter().filter(|row| row.engine == "forecast") {
         models.entry((&row.target, &row.model)).or_default().push(row);
     }
-    let (n_targets, n_models) = (targets.len(), models.len());
+    let n_models = models.len();
     Part::Shown(Scores {
-        predictions: Capped::of(targets, n_targets, CAP, |(target, rows)| prediction(target, rows)),
+        predictions: targets(rows, "prediction", "executions"),
+        runs: targets(rows, "run_prediction", "runs"),
+        alerts: alerts(rows),
         forecasts: Capped::of(models, n_models, 2 * CAP, |((metric, model), rows)| forecast(metric, model, &rows)),
     })
 }
 
-fn prediction(target: &str, mut rows: Vec<&ModelScoreRow>) -> Target {
+/// What is predicted by one engine; `held_out` is what it is tried on.
+fn targets(rows: &[ModelScoreRow], engine: &str, held_out: &str) -> Capped<Target> {
+    let mut targets: BTreeMap<&str, Vec<&ModelScoreRow>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.engine == engine && row.group_id == "*") {
+        targets.entry(&row.target).or_default().push(row);
+    }
+    let n_targets = targets.len();
+    Capped::of(targets, n_targets, CAP, |(target, rows)| prediction(target, rows, held_out))
+}
+
+/// Whether the coverage of a model that predicts is not what was promised. A challenger only stood against it.
+pub(in crate::report) fn is_alert(row: &ModelScoreRow) -> bool {
+    row.model != "challenger" && matches!(row.coverage_state.as_deref(), Some("low" | "high"))
+}
+
+/// Too narrow before too wide, farthest from its level first.
+fn alerts(rows: &[ModelScoreRow]) -> Capped<CoverageAlert> {
+    let mut alerts: Vec<&ModelScoreRow> = rows.iter().filter(|row| is_alert(row)).collect();
+    let off = |row: &ModelScoreRow| row.coverage.zip(row.level).map_or(0.0, |(coverage, level)| coverage - level);
+    let rank = |row: &ModelScoreRow| if off(row) < 0.0 { off(row) } else { 1.0 - off(row) };
+    alerts.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
+    let n_alerts = alerts.len();
+    Capped::of(alerts, n_alerts, ALERT_CAP, |row| CoverageAlert {
+        about: match row.group_id.as_str() {
+            "*" => format!("{} (all)", format::words(&row.target)),
+            group => format!("{} · {}", format::words(&row.target), format::name(group)),
+        },
+        model: format::words(&row.model),
+        coverage: coverage_text(row.coverage, row.level),
+        n: format::grouped_usize(usize::try_from(row.n).unwrap_or(0)),
+        judged: if off(row) < 0.0 { "too narrow" } else { "wider than needed" },
+    })
+}
+
+fn prediction(target: &str, mut rows: Vec<&ModelScoreRow>, held_out: &str) -> Target {
     // Ours first, better ones first among equals.
     let in20 = |row: &ModelScoreRow| row.in20.unwrap_or(0.0);
     rows.sort_by(|a, b| a.is_rival.cmp(&b.is_rival).then_with(|| in20(b).total_cmp(&in20(a))));
-    let ours = rows.iter().find(|row| !row.is_rival);
+    let ours = rows.iter().find(|row| !row.is_rival && !CONTEST.contains(&row.model.as_str()));
     let rival = rows.iter().filter(|row| row.is_rival).max_by(|a, b| in20(a).total_cmp(&in20(b)));
     Target {
         target: format::words(target),
-        verdict: ours
-            .map_or_else(|| "No model of ours is fit for it.".to_owned(), |ours| verdict(ours, rival.copied())),
+        verdict: ours.map_or_else(
+            || "No model of ours is fit for it.".to_owned(),
+            |ours| verdict(ours, rival.copied(), held_out),
+        ),
         models: rows.iter().map(|row| prediction_score(row)).collect(),
     }
 }
 
-fn verdict(ours: &ModelScoreRow, rival: Option<&ModelScoreRow>) -> String {
+fn verdict(ours: &ModelScoreRow, rival: Option<&ModelScoreRow>, held_out: &str) -> String {
     let mut sentences = Vec::new();
     if let (Some(in20), Some(rival)) = (ours.in20, rival) {
         let best = rival.in20.unwrap_or(0.0);
         let than = if in20 > best { "better than" } else { "no better than" };
         sentences.push(format!(
-            "{} is within 20 % of the truth for {} of held-out executions, {than} the best simple rule ({}: {}).",
+            "{} is within 20 % of the truth for {} of held-out {held_out}, {than} the best simple rule ({}: {}).",
             format::name(&ours.model),
             format::percent(in20),
             format::words(&rival.model),
@@ -119,35 +173,16 @@ fn verdict(ours: &ModelScoreRow, rival: Option<&ModelScoreRow>) -> String {
         ));
     }
     if let (Some(coverage), Some(level)) = (ours.coverage, ours.level) {
-        let judged = match calibration(coverage, level, ours.n) {
-            Calibration::Kept => "as promised",
-            Calibration::TooNarrow => "so they are too narrow",
-            Calibration::TooWide => "so they are wider than needed",
+        let judged = match ours.coverage_state.as_deref() {
+            Some("low") => ", so they are too narrow",
+            Some("high") => ", so they are wider than needed",
+            Some(_) => ", as promised",
+            None => "",
         };
         let (level, coverage) = (format::level(level), format::percent(coverage));
-        sentences.push(format!("Its {level} intervals held {coverage} of the truth, {judged}."));
+        sentences.push(format!("Its {level} intervals held {coverage} of the truth{judged}."));
     }
     sentences.join(" ")
-}
-
-enum Calibration {
-    Kept,
-    TooNarrow,
-    TooWide,
-}
-
-/// Whether realised coverage differs from its level by more than the margin and two standard errors.
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn calibration(coverage: f64, level: f64, n: i64) -> Calibration {
-    let standard_error = (level * (1.0 - level) / n.max(1) as f64).max(0.0).sqrt();
-    let tolerated = COVERAGE_MARGIN.max(2.0 * standard_error);
-    if coverage < level - tolerated {
-        Calibration::TooNarrow
-    } else if coverage > level + tolerated {
-        Calibration::TooWide
-    } else {
-        Calibration::Kept
-    }
 }
 
 fn prediction_score(row: &ModelScoreRow) -> PredictionScore {

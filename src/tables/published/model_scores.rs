@@ -3,15 +3,16 @@ use super::rows::published_table;
 published_table! {
     /// How good the models are on a time-ordered backtest, beside fixed rivals.
     "model_scores" => ModelScoreRow, grain "engine × target × group × model", key [engine, target, group_id, model];
-    /// prediction or forecast.
+    /// prediction (of single executions), run_prediction (of whole runs) or forecast.
     engine: String,
     /// What is predicted: a column of an execution, or the metric that is forecast.
     target: String,
-    /// * for all together, else the workflow type or the series.
+    /// * for all together, else the workflow type, the workflow (run_prediction) or the series.
     group_id: String,
-    /// The model or the rival.
+    /// The model (its backtest when it was trained), or the rival; champion and challenger: the model that stood and one
+    /// trained anew, on the same executions since the former was trained.
     model: String,
-    /// Whether it is one of the fixed rivals: global_median, step_median, last_run.
+    /// Whether it is one of the fixed rivals: global_median, step_median, last_run; of whole runs recent_median, last_run.
     is_rival: bool,
     /// Held-out values.
     n: i64,
@@ -29,4 +30,9 @@ published_table! {
     width_ratio: Option<f64> => "ratio",
     /// Nominal coverage of the interval.
     level: Option<f64> => "ratio",
+    /// held, or low or high: an alert. The binomial distribution of n held-out values with the nominal coverage leaves
+    /// half a percent on either side of its band, so that chance alone rarely cries wolf; a share of misses that is within
+    /// a tenth of the promised one is held however many values there are. Null where the model gives no interval, and for
+    /// forecasts, whose held-out values overlap.
+    coverage_state: Option<String>,
 }
