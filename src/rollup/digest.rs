@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Grows whenever the meaning or the layout of [`DayDigest`] changes: older digests are made anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A file of the lake as it was when the digest was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

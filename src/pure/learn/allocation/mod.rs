@@ -28,7 +28,7 @@ mod tests;
 pub use allocator::{Allocator, Answer, Task};
 pub use forecast::{Atom, Choice, Forecast};
 pub use realised::{RIVALS, Realised, Rivals};
-pub use step::{Observed, Outcome, for_step};
+pub use step::{Observed, Outcome, for_step, step_forecast};
 
 /// A request and what is expected of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
