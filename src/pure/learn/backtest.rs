@@ -143,7 +143,7 @@ fn step_of(data: &Dataset, row: usize) -> usize {
 
 /// A float that sorts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Ordered(f64);
+pub(crate) struct Ordered(pub(crate) f64);
 
 impl Eq for Ordered {}
 

@@ -1,5 +1,6 @@
 //! Learning from executions: regression with conformal intervals, isolation forest, honest backtests.
 
+pub mod allocation;
 mod backtest;
 mod conformal;
 pub mod dataset;
