@@ -1,5 +1,6 @@
 //! `paceline replay`: what a change would do to the makespan of recorded runs.
 
+use super::table::{Ending, ResultTable};
 use crate::error::{Error, Result};
 use crate::ingest::conform::{conform_runs, conform_steps};
 use crate::ingest::raw;
@@ -50,6 +51,7 @@ pub async fn replay(args: &ReplayArgs) -> Result<u8> {
 }
 
 fn replay_all(args: &ReplayArgs) -> Result<u8> {
+    Ending::of(&args.out)?;
     let steps = read_steps(&args.steps)?;
     let runs = match &args.runs {
         Some(path) => read_runs(path)?,
@@ -75,7 +77,7 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
         )));
     }
     let n_left_out = graphs.len() - rows.len();
-    write(&args.out, rows)?;
+    write(&args.out, &rows)?;
     Ok(if n_left_out == 0 { 0 } else { 3 })
 }
 
@@ -164,21 +166,13 @@ fn runs_instant() -> DataType {
     runs::SCHEMA.field(runs::STARTED_AT).map_or(DataType::Int64, |field| field.kind.dtype())
 }
 
-fn write(out: &Path, rows: Vec<Row>) -> Result<()> {
-    let mut frame = df!(
-        "run_id" => rows.iter().map(|row| row.run_id.as_str()).collect::<Vec<_>>(),
-        "slots" => rows.iter().map(|row| row.slots).collect::<Vec<_>>(),
-        "recorded_ms" => rows.iter().map(|row| row.recorded_ms).collect::<Vec<_>>(),
-        "replayed_ms" => rows.iter().map(|row| row.replayed_ms).collect::<Vec<_>>(),
-        "changed_ms" => rows.iter().map(|row| row.changed_ms).collect::<Vec<_>>(),
-        "saving_ms" => rows.iter().map(|row| row.replayed_ms - row.changed_ms).collect::<Vec<_>>(),
-    )?;
-    let failed = |source| Error::Disk { action: "writing", path: out.to_owned(), source };
-    let file = std::fs::File::create(out).map_err(failed)?;
-    match out.extension().and_then(|ending| ending.to_str()) {
-        Some("parquet") => ParquetWriter::new(file).finish(&mut frame).map(|_size| ())?,
-        Some("csv") => CsvWriter::new(file).finish(&mut frame)?,
-        _ => return Err(Error::Usage(format!("--out {}: end it in .parquet or .csv", out.display()))),
-    }
-    Ok(())
+fn write(out: &Path, rows: &[Row]) -> Result<()> {
+    ResultTable::default()
+        .texts("run_id", rows.iter().map(|row| Some(&row.run_id)))
+        .integers("slots", rows.iter().map(|row| row.slots))
+        .numbers("recorded_ms", rows.iter().map(|row| row.recorded_ms.unwrap_or(f64::NAN)))
+        .numbers("replayed_ms", rows.iter().map(|row| row.replayed_ms))
+        .numbers("changed_ms", rows.iter().map(|row| row.changed_ms))
+        .numbers("saving_ms", rows.iter().map(|row| row.replayed_ms - row.changed_ms))
+        .write(out)
 }

@@ -2,12 +2,13 @@
 
 use super::output::print;
 use super::results::{Results, ResultsArgs};
+use super::table::write_whole;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::report::{ViewParams, html, load, view};
 use clap::Args;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Writes the report: one HTML file that needs nothing else, from published tables only.
 #[derive(Debug, Clone, Args)]
@@ -32,7 +33,8 @@ pub async fn report(args: &ReportArgs) -> Result<u8> {
     match &args.out {
         None => print(&page)?,
         Some(path) => {
-            write(path, &page)?;
+            let failed = |source| Error::Disk { action: "writing", path: path.clone(), source };
+            write_whole(path, |file| file.write_all(page.as_bytes()).map_err(failed))?;
             tracing::info!(out = %path.display(), %as_of, bytes = page.len(), "report written");
         }
     }
@@ -50,27 +52,4 @@ pub fn view_params(config: &Config) -> ViewParams {
         include_trends: reporting.include_trends && trends,
         include_forecasts: trends,
     }
-}
-
-/// Replaces the file as a whole: whoever reads it meanwhile sees the old report or the new one.
-fn write(path: &Path, page: &str) -> Result<()> {
-    let failed = |source| Error::Disk { action: "writing", path: path.to_owned(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(page.as_bytes()).map_err(failed)?;
-    readable_by_others(file.as_file()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private; a report is for reading.
-#[cfg(unix)]
-fn readable_by_others(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_others(_file: &std::fs::File) -> std::io::Result<()> {
-    Ok(())
 }

@@ -5,6 +5,7 @@
 //!                                             └───── rejects ─────────── _rejects/
 //! ```
 
+pub mod any;
 pub mod columns;
 pub mod conform;
 mod dates;

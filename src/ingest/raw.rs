@@ -197,7 +197,7 @@ fn rfc3339(micros: i64) -> String {
 }
 
 /// A column of texts.
-pub(super) fn texts<S: AsRef<str>>(name: &str, values: impl Iterator<Item = Option<S>>) -> Column {
+pub fn texts<S: AsRef<str>>(name: &str, values: impl Iterator<Item = Option<S>>) -> Column {
     let values: StringChunked = values.collect();
     values.with_name(name.into()).into_column()
 }

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod analysis;
+pub mod columns;
 pub mod compare;
 pub mod detect;
 pub mod experiment;
