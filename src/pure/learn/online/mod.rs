@@ -10,7 +10,7 @@
 
 mod conformal;
 mod effects;
-mod events;
+pub(crate) mod events;
 mod experts;
 mod history;
 mod mixture;
