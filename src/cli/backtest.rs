@@ -1,11 +1,13 @@
 //! `paceline backtest`: every row predicted from what was known before it, then learned from.
 
+use super::allocation::{self, AllocationArgs, allocate};
 use super::output::{Format, print, table};
 use super::table::{Ending, ResultTable, check_features, read};
 use crate::error::{Error, Result};
 use crate::ingest::any::AnyTable;
 use crate::jobs::Progress;
 use crate::pure::columns::{Clock, Column, Instants, Words};
+use crate::pure::learn::allocation::{Allocated, Allocation};
 use crate::pure::learn::online::{
     Answers, Executions, OnlineParams, Order, Score, Scored, predict_online, rivals, scores,
 };
@@ -49,9 +51,22 @@ pub struct BacktestArgs {
     /// Share of the rows, earliest first, that is not scored: everything has to start somewhere.
     #[arg(long, value_name = "SHARE", default_value_t = 0.2, value_parser = parse_share)]
     burn_in: f64,
+    /// What is answered: the expected value with its interval, or also the request that wastes least.
+    #[arg(long, value_enum, default_value_t)]
+    objective: Objective,
+    #[command(flatten)]
+    allocation: AllocationArgs,
     /// How the scores are printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// `--objective`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Objective {
+    #[default]
+    Point,
+    Allocation,
 }
 
 /// `--order`
@@ -102,34 +117,62 @@ fn predict_and_score(args: &BacktestArgs) -> Result<u8> {
             args.end
         )));
     }
+    if let Some(option) = args.allocation.given().filter(|_| args.objective == Objective::Point) {
+        return Err(Error::Usage(format!("{option} acts with --objective allocation only; add that or leave it out")));
+    }
+    args.allocation.params()?;
     let mut wanted: Vec<&str> = args.features.iter().map(String::as_str).collect();
     wanted.extend([args.target.as_str(), args.start.as_str(), args.end.as_str()]);
-    wanted.extend(args.group.as_deref());
+    wanted.extend(args.group.as_deref().into_iter().chain(args.allocation.column()));
     let input = read(&args.input, &wanted)?;
-    let (data, groups) = executions(args, &input)?;
+    let (data, groups, time) = executions(args, &input)?;
     let progress = Progress::of("backtest", data.len());
     let order = args.order.into();
     let params = OnlineParams { order, levels: args.level.clone() };
     let answers = predict_online(&data, &params, |n| progress.advance(n));
-    write(args, &answers)?;
+    let allocated = match args.objective {
+        Objective::Point => None,
+        Objective::Allocation => Some(allocate(&args.allocation, &input, &data, time.ticks_per_hour, order)?),
+    };
+    write(args, &answers, allocated.as_ref())?;
     let rivals = rivals(&data, order, &answers.levels);
     let scored = Scored::new(&data, &answers, args.burn_in);
     let scores = scores(&data, &answers, &rivals, &scored);
+    let wastes = allocated.map(|allocated| allocated.scores(&data, &scored.rows));
+    let unit = format!("{} × {}", args.target, time.name);
     print(&match args.format {
-        Format::Table => for_people(&scores, &scored, &groups),
-        Format::Json => for_programs(&scores, &scored, &groups),
+        Format::Table => {
+            let waste = wastes.map(|wastes| allocation::for_people(&wastes, &groups, SHOWN_GROUPS, &unit));
+            let mut text = for_people(&scores, &scored, &groups);
+            text.extend(waste.map(|waste| format!("\n\n{waste}")));
+            text
+        }
+        Format::Json => {
+            let mut value = for_programs(&scores, &scored, &groups);
+            if let (Some(wastes), Value::Object(fields)) = (wastes, &mut value) {
+                fields.insert("allocation".to_owned(), allocation::for_programs(&wastes, &groups, &unit));
+            }
+            value.to_string()
+        }
     })?;
     Ok(0)
 }
 
-/// The columns of the engine, and the words of the groups.
-fn executions(args: &BacktestArgs, input: &AnyTable) -> Result<(Executions, Words)> {
+/// What a unit of start and end is: hours of dates, else the unit of the numbers.
+#[derive(Debug, Clone, Copy)]
+struct TimeUnit {
+    ticks_per_hour: f64,
+    name: &'static str,
+}
+
+/// The columns of the engine, the words of the groups, and the unit of time.
+fn executions(args: &BacktestArgs, input: &AnyTable) -> Result<(Executions, Words, TimeUnit)> {
     let groups = match &args.group {
         Some(group) => input.words(group)?,
         None => Words { codes: vec![0; input.height()], words: vec!["all".to_owned()] },
     };
     let target = input.numbers(&args.target)?;
-    let (start, end) = spans(args, input)?;
+    let (start, end, time) = spans(args, input)?;
     let mut data = Executions { group: groups.codes.clone(), target, start, end, ..Executions::default() };
     for feature in &args.features {
         match input.column(feature)? {
@@ -137,12 +180,17 @@ fn executions(args: &BacktestArgs, input: &AnyTable) -> Result<(Executions, Word
             Column::Words(words) => data.categorical.push(words.codes),
         }
     }
-    Ok((data, groups))
+    Ok((data, groups, time))
 }
 
 /// Starts and ends in one unit. Every row needs a start; an end may be missing, but not lie before the start.
-fn spans(args: &BacktestArgs, input: &AnyTable) -> Result<(Vec<i64>, Vec<Option<i64>>)> {
+fn spans(args: &BacktestArgs, input: &AnyTable) -> Result<(Vec<i64>, Vec<Option<i64>>, TimeUnit)> {
     let (starts, ends) = (input.instants(&args.start)?, input.instants(&args.end)?);
+    let time = match (starts.clock, ends.clock) {
+        (Clock::Time { .. }, _) => TimeUnit { ticks_per_hour: 3.6e9, name: "h" },
+        (Clock::Integer, Clock::Integer) => TimeUnit { ticks_per_hour: 1.0, name: "unit of time" },
+        _ => TimeUnit { ticks_per_hour: 1e6, name: "unit of time" },
+    };
     let (starts, ends) = one_unit(args, input, starts, ends)?;
     let told = |row: usize, what: String| Error::Usage(format!("{}: row {row}: {what}", input.source()));
     let mut known = Vec::with_capacity(starts.len());
@@ -158,7 +206,7 @@ fn spans(args: &BacktestArgs, input: &AnyTable) -> Result<(Vec<i64>, Vec<Option<
         }
         known.push(start);
     }
-    Ok((known, ends))
+    Ok((known, ends, time))
 }
 
 type Times = Vec<Option<i64>>;
@@ -181,7 +229,7 @@ fn one_unit(args: &BacktestArgs, input: &AnyTable, starts: Instants, ends: Insta
     }
 }
 
-fn write(args: &BacktestArgs, answers: &Answers) -> Result<()> {
+fn write(args: &BacktestArgs, answers: &Answers, allocated: Option<&Allocated>) -> Result<()> {
     let n_levels = answers.levels.len();
     let each = |row: usize| std::iter::repeat_n(row, n_levels);
     let rows = || (0..answers.point.len()).flat_map(each);
@@ -190,15 +238,24 @@ fn write(args: &BacktestArgs, answers: &Answers) -> Result<()> {
     let speaker = |row: usize| answers.speaker.get(row).map(|speaker| speaker.as_str());
     let seen = |row: usize| answers.n_seen.get(row).map(|n_seen| i64::from(*n_seen));
     let levels = (0..answers.point.len()).flat_map(|_row| answers.levels.iter().map(|level| level.get()));
-    ResultTable::default()
+    let mut result = ResultTable::default()
         .integers("row", rows().map(number))
         .numbers("point", rows().map(|row| at(&answers.point, row)))
         .numbers("level", levels)
         .numbers("lower", answers.lower.iter().copied())
         .numbers("upper", answers.upper.iter().copied())
         .texts("model", rows().map(speaker))
-        .integers("n_seen", rows().map(seen))
-        .write(&args.out)
+        .integers("n_seen", rows().map(seen));
+    if let Some(Allocated { allocations, .. }) = allocated {
+        let each = |of: fn(&Allocation) -> f64| {
+            rows().map(move |row| allocations.get(row).and_then(Option::as_ref).map_or(f64::NAN, of))
+        };
+        result = result
+            .numbers("allocation", each(|allocation| allocation.request))
+            .numbers("kill_probability", each(|allocation| allocation.kill_probability))
+            .numbers("expected_waste", each(|allocation| allocation.expected_waste));
+    }
+    result.write(&args.out)
 }
 
 fn name<'a>(score: &Score, groups: &'a Words) -> &'a str {
@@ -244,7 +301,7 @@ fn short(value: f64) -> String {
     if value.is_nan() { "-".to_owned() } else { format!("{value:.4}") }
 }
 
-fn for_programs(scores: &[Score], scored: &Scored, groups: &Words) -> String {
+fn for_programs(scores: &[Score], scored: &Scored, groups: &Words) -> Value {
     let rows: Vec<Value> = scores
         .iter()
         .map(|score| {
@@ -259,5 +316,4 @@ fn for_programs(scores: &[Score], scored: &Scored, groups: &Words) -> String {
     json!({
         "n_scored": scored_rows.len(), "n_burn_in": burn_in, "n_unseen": unseen, "n_unknown": unknown, "scores": rows,
     })
-    .to_string()
 }

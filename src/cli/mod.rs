@@ -1,5 +1,6 @@
 //! The commands: what they accept, and which job they start. No decisions are taken here.
 
+mod allocation;
 pub mod backtest;
 pub mod ingest;
 pub mod init;
