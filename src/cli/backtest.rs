@@ -5,7 +5,7 @@ use super::output::{Format, print, table};
 use super::table::{Ending, ResultTable, check_features, read};
 use crate::error::{Error, Result};
 use crate::ingest::any::AnyTable;
-use crate::jobs::Progress;
+use crate::jobs::progress::Progress;
 use crate::pure::columns::{Clock, Column, Instants, Words};
 use crate::pure::learn::allocation::{Allocated, Allocation};
 use crate::pure::learn::online::{

@@ -5,8 +5,8 @@ use crate::ingest::any::AnyTable;
 use crate::pure::columns::{Clock, Instants};
 use crate::pure::learn::leakage;
 use polars::prelude::{
-    Column, CsvWriter, DataFrame, DataType, Float64Chunked, Int64Chunked, IntoColumn, IntoSeries, NamedFrom,
-    NewChunkedArray, ParquetWriter, SerWriter, Series, TimeUnit, TimeZone,
+    Column, CsvWriter, DataFrame, Float64Chunked, Int64Chunked, IntoColumn, IntoSeries, NamedFrom, NewChunkedArray,
+    ParquetWriter, SerWriter, Series, TimeUnit, TimeZone,
 };
 use std::io::Write;
 use std::path::Path;

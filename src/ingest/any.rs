@@ -217,7 +217,6 @@ fn instant(text: &str) -> Option<(i64, bool)> {
 
 /// The column of a text file: numbers if every text is one (and some is there), else instants, else words.
 fn inferred(texts: &StringChunked) -> Column {
-    let known = |text: &Option<&str>| text.is_some_and(|text| !is_blank(text));
     let numbers: Option<Vec<f64>> = texts.iter().map(number).collect();
     if let Some(numbers) = numbers {
         return Column::Numbers(numbers);
@@ -228,7 +227,7 @@ fn inferred(texts: &StringChunked) -> Column {
     };
     let instants: Option<Vec<f64>> = texts.iter().map(seconds).collect();
     instants.map_or_else(
-        || Column::Words(Words::of(texts.iter().map(|text| if known(&text) { text } else { None }))),
+        || Column::Words(Words::of(texts.iter().map(|text| text.filter(|text| !is_blank(text))))),
         Column::Numbers,
     )
 }

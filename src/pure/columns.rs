@@ -37,12 +37,13 @@ pub struct Words {
 
 impl Words {
     /// Codes of optional words.
-    pub fn of<'a>(values: impl Iterator<Item = Option<&'a str>> + Clone) -> Self {
-        let mut words: Vec<&str> = values.clone().flatten().collect();
+    pub fn of<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+        let values: Vec<Option<&str>> = values.into_iter().collect();
+        let mut words: Vec<&str> = values.iter().copied().flatten().collect();
         words.sort_unstable();
         words.dedup();
         let code = |word: &str| words.binary_search(&word).ok().and_then(|at| u32::try_from(at).ok());
-        let codes = values.map(|word| word.and_then(code).unwrap_or(UNKNOWN)).collect();
+        let codes = values.into_iter().map(|word| word.and_then(code).unwrap_or(UNKNOWN)).collect();
         Self { codes, words: words.into_iter().map(str::to_owned).collect() }
     }
 
@@ -85,11 +86,11 @@ mod tests {
 
     #[test]
     fn codes_do_not_depend_on_the_order_of_rows() {
-        let forwards = Words::of([Some("b"), None, Some("a"), Some("b")].into_iter());
-        let backwards = Words::of([Some("b"), Some("a"), None, Some("b")].into_iter());
+        let forwards = Words::of([Some("b"), None, Some("a"), Some("b")]);
+        let backwards = Words::of([Some("b"), Some("a"), None, Some("b")]);
         assert_eq!(forwards.codes, [1, UNKNOWN, 0, 1]);
         assert_eq!(forwards.words, backwards.words);
         assert_eq!([forwards.at(0), forwards.at(1), forwards.at(9)], [Some("b"), None, None]);
-        assert_eq!(Words::of(std::iter::empty()), Words::default());
+        assert_eq!(Words::of([]), Words::default());
     }
 }

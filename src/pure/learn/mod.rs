@@ -14,6 +14,7 @@ pub(crate) mod pooling;
 pub mod predictions;
 pub(crate) mod regression;
 pub(crate) mod shared;
+pub mod tabular;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod train;

@@ -1,0 +1,4 @@
+//! Learning from any table.
+
+mod double;
+pub mod ols;
