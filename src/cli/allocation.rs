@@ -3,7 +3,7 @@
 use super::output::table;
 use crate::error::{Error, Result};
 use crate::ingest::any::AnyTable;
-use crate::jobs::Progress;
+use crate::jobs::progress::Progress;
 use crate::pure::columns::Words;
 use crate::pure::learn::allocation::{Allocated, AllocationScore, Params, Realised, allocate_online};
 use crate::pure::learn::online::{Executions, Order};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// What a request may be.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "With --objective allocation")]
-pub struct AllocationArgs {
+pub(super) struct AllocationArgs {
     /// What was requested, in the unit of the target: where a group starts, and a rival.
     #[arg(long, value_name = "COLUMN")]
     request: Option<String>,

@@ -2,6 +2,7 @@
 
 use crate::commands::command;
 use paceline::ingest::any::AnyTable;
+use paceline::pure::learn::allocation::{Params, RIVALS, Realised, allocate_online};
 use paceline::pure::learn::online::{Executions, OnlineParams, Order, Score, Scored, predict_online, rivals, scores};
 use paceline::pure::units::Level;
 use std::path::Path;
@@ -115,6 +116,44 @@ async fn none_and_one_and_unknown_rows() {
     assert_eq!((seen.at(0), seen.at(1)), (Some("0"), Some("1")));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_written_beside_the_answers() {
+    let folder = Folder::new(&table());
+    let fixed = ["--target", "memory_mb", "--features", "size", "--group", "step", "--objective", "allocation"];
+    let bounded = [&fixed[..], &["--min", "3", "--max", "9", "--request", "size", "--level", "0.9,0.5"]].concat();
+    assert_eq!(folder.backtest("out.parquet", &fixed).await.unwrap(), 0);
+    assert_eq!(folder.backtest("bounded.parquet", &bounded).await.unwrap(), 0);
+    let out = folder.written("out.parquet");
+    let names = ["n_seen", "allocation", "kill_probability", "expected_waste"];
+    assert_eq!(out.names().skip(6).collect::<Vec<_>>(), names);
+    let allocation = out.numbers("allocation").unwrap();
+    assert!(allocation[0].is_nan(), "nothing is known");
+    // Every peak is 1 MB.
+    assert!(allocation[20..].iter().all(|request| (1.0..=2.01).contains(request)), "{allocation:?}");
+    assert!(out.numbers("kill_probability").unwrap()[150..].iter().all(|p| (0.0..=0.1).contains(p)));
+    assert!(out.numbers("expected_waste").unwrap()[150..].iter().all(|waste| *waste > 0.0));
+    let bounded = folder.written("bounded.parquet").numbers("allocation").unwrap();
+    assert_eq!(bounded.len(), 400, "a row for each row and level");
+    assert!(bounded.iter().all(|request| (3.0..=9.0).contains(request)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn options_of_requests_that_can_not_act_are_refused() {
+    let folder = Folder::new(&table());
+    let refused = [
+        (vec!["--min", "1"], "--min acts with --objective allocation only"),
+        (vec!["--request", "size"], "--request acts with"),
+        (vec!["--objective", "allocation", "--min", "5", "--max", "4"], "no request is between them"),
+        (vec!["--objective", "allocation", "--request", "siez"], "siez"),
+    ];
+    for (more, expected) in refused {
+        let error = folder.backtest("out.csv", &[&["--target", "memory_mb"], &more[..]].concat()).await.unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert!(!Path::new(&folder.path("out.csv")).exists());
+}
+
 /// A recorded run: the step is the group, bytes read stand in for the input's size.
 fn recorded(steps: &AnyTable, run: &str) -> Executions {
     let (runs, groups) = (steps.words("run_id").unwrap(), steps.words("step_type").unwrap());
@@ -173,5 +212,60 @@ fn recorded_runs_are_predicted_better_than_by_a_line_of_sizes() {
     }
     for (gain, n) in gains {
         assert!(gain / n > 0.025, "{} points better than a line of sizes", 100.0 * gain / n);
+    }
+}
+
+/// Peaks of memory of a recorded run, in GB, and what was requested.
+fn recorded_peaks(steps: &AnyTable, run: &str) -> (Executions, Vec<f64>) {
+    let (runs, groups) = (steps.words("run_id").unwrap(), steps.words("step_type").unwrap());
+    let status = steps.words("status").unwrap();
+    let (peaks, sizes) = (steps.numbers("memory_peak_bytes").unwrap(), steps.numbers("io_read_bytes").unwrap());
+    let requests = steps.numbers("memory_requested_bytes").unwrap();
+    let (start, end) = (steps.instants("started_at").unwrap(), steps.instants("ended_at").unwrap());
+    let (mut data, mut requested) = (Executions { numeric: vec![Vec::new()], ..Executions::default() }, Vec::new());
+    for row in 0..steps.height() {
+        if runs.at(row) == Some(run) && status.at(row) == Some("success") {
+            data.group.push(groups.codes[row]);
+            data.numeric[0].push(sizes[row]);
+            data.target.push(peaks[row] / 1e9);
+            data.start.push(start.values[row].unwrap());
+            data.end.push(end.values[row]);
+            requested.push(requests[row] / 1e9);
+        }
+    }
+    (data, requested)
+}
+
+/// Ours, not told what was requested, and the simple rules, which are.
+fn wastes(data: &Executions, requested: &[f64], order: Order) -> Vec<Realised> {
+    let rows: Vec<usize> = (0..data.len()).collect();
+    let walk = |requested: &[f64]| {
+        let scores = allocate_online(data, requested, 3.6e9, order, &Params::default(), |_| {}).scores(data, &rows);
+        scores.into_iter().filter(|score| score.group.is_none()).map(|score| score.realised).collect::<Vec<_>>()
+    };
+    [&walk(&[])[..1], &walk(requested)[1..]].concat()
+}
+
+#[test]
+fn recorded_runs_waste_less_memory_than_under_the_best_simple_rule_with_no_more_kills() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/nextflow_sizey/steps.parquet"));
+    if !path.exists() {
+        eprintln!("skipped: no {}", path.display());
+        return;
+    }
+    let steps = AnyTable::read(&std::fs::read(path).unwrap(), "steps.parquet", |_| true).unwrap();
+    let best = |sums: &[Realised]| sums[1..].iter().copied().min_by(|a, b| a.waste.total_cmp(&b.waste)).unwrap();
+    for order in [Order::Start, Order::Completion] {
+        let mut pooled = [Realised::default(); 1 + RIVALS.len()];
+        for run in ["rnaseq", "methylseq", "chipseq"] {
+            let (data, requested) = recorded_peaks(&steps, &format!("sizey:{run}"));
+            let sums = wastes(&data, &requested, order);
+            assert_eq!(sums.len(), pooled.len());
+            let (ours, rival) = (sums[0], best(&sums));
+            assert!(ours.waste < rival.waste && ours.killed <= rival.killed, "{run} {order:?}: {ours:?} {rival:?}");
+            pooled.iter_mut().zip(&sums).for_each(|(all, one)| all.merge(one));
+        }
+        let (ours, rival) = (pooled[0], best(&pooled));
+        assert!(ours.waste <= 0.65 * rival.waste && ours.killed <= rival.killed, "{order:?}: {ours:?} {rival:?}");
     }
 }
