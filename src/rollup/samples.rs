@@ -221,6 +221,61 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_failure_at_the_limit_is_a_kill_and_no_other_is() {
+        let cases = [
+            (Status::Failed, 990.0, 1000.0),
+            (Status::Failed, 400.0, 1000.0),
+            (Status::Failed, f64::NAN, 1000.0),
+            (Status::Failed, 990.0, f64::NAN),
+            (Status::Succeeded, 999.0, 1000.0),
+            (Status::Failed, 2100.0, 2000.0),
+        ];
+        let n = cases.len();
+        let rows = Executions {
+            run: vec![0; n],
+            step: vec![1; n],
+            workflow_id: vec![2; n],
+            status: cases.iter().map(|case| case.0).collect(),
+            memory_mb: cases.iter().map(|case| case.1).collect(),
+            memory_request_mb: cases.iter().map(|case| case.2).collect(),
+            ..Executions::default()
+        };
+        assert_eq!(kills(&rows), [5, 0]);
+        let many = Executions {
+            run: vec![0; 20],
+            step: vec![1; 20],
+            workflow_id: vec![2; 20],
+            status: vec![Status::Failed; 20],
+            memory_mb: (0..20).map(f64::from).collect(),
+            memory_request_mb: (0..20).map(f64::from).collect(),
+            ..Executions::default()
+        };
+        assert_eq!(kills(&many), [19, 18, 17, 16, 15, 14, 13, 12], "the highest requests");
+    }
+
+    #[test]
+    fn kills_of_a_later_day_keep_their_names() {
+        let of_day = |word: &str| {
+            let mut samples = Samples::default();
+            let code = samples.vocabulary.intern(word);
+            samples.kills.push(Kill {
+                workflow_id: code,
+                workflow_type: code,
+                step: code,
+                attempt: 1,
+                started_us: 0,
+                duration_ms: 1.0,
+                memory_request_mb: 8.0,
+            });
+            samples
+        };
+        let mut all = of_day("align");
+        append(&mut all, of_day("sort"));
+        let names: Vec<_> = all.kills.iter().map(|kill| all.vocabulary.word(kill.step)).collect();
+        assert_eq!(names, [Some("align"), Some("sort")]);
+    }
+
+    #[test]
     fn rare_steps_keep_all_and_frequent_ones_share() {
         assert_eq!(fair_cap(vec![1, 2, 3], 100), usize::MAX);
         assert_eq!(fair_cap(vec![2, 50, 50], 42), 20);
