@@ -1,5 +1,7 @@
 //! The commands: what they accept, and which job they start. No decisions are taken here.
 
+mod allocation;
+pub mod backtest;
 pub mod ingest;
 pub mod init;
 pub mod ledger;
@@ -46,6 +48,8 @@ enum Command {
     Schedule(schedule::ScheduleArgs),
     /// Write the weekly report from published tables: one self-contained HTML file.
     Report(report::ReportArgs),
+    /// Predict rows one after another from what was known before each; tell how good that was.
+    Backtest(backtest::BacktestArgs),
     /// Show published recommendations.
     Recommend(recommend::RecommendArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
@@ -90,6 +94,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Run(args) => run::run(&args).await,
         Command::Schedule(args) => schedule::schedule(&args, run::scheduled, run::last_as_of).await,
         Command::Report(args) => report::report(&args).await,
+        Command::Backtest(args) => backtest::backtest(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Migrate(args) => migrate::migrate(&args).await,

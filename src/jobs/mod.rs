@@ -7,7 +7,7 @@ mod experiments;
 mod graph_skips;
 mod leftovers;
 mod outputs;
-mod progress;
+pub(crate) mod progress;
 mod refusals;
 mod registry;
 pub mod run;

@@ -20,6 +20,10 @@ impl Progress {
         Self { bar }
     }
 
+    pub(crate) fn advance(&self, n: usize) {
+        self.bar.inc(n as u64);
+    }
+
     pub(crate) fn step(&self) {
         self.bar.inc(1);
     }

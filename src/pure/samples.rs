@@ -97,6 +97,30 @@ pub struct Samples {
     pub cache_key: Vec<u64>,
     /// Answered from a cache: such rows count for caching only, never for durations.
     pub cache_hit: Vec<bool>,
+    /// Executions that failed with their memory at the limit, in order of start.
+    pub kills: Vec<Kill>,
+}
+
+/// A peak this near to the request is at the limit; an execution that fails there is taken to have been killed.
+pub const NEAR_LIMIT: f64 = 0.95;
+
+/// An execution that failed with its memory at the limit: a peak that is only known to have been exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Kill {
+    /// Code of the workflow.
+    pub workflow_id: u32,
+    /// Code of the workflow's type.
+    pub workflow_type: u32,
+    /// Code of the derived step.
+    pub step: u32,
+    /// 1-based try.
+    pub attempt: u16,
+    /// Start of the execution; of its run where the step has no time of its own.
+    pub started_us: i64,
+    /// How long it ran, or NaN.
+    pub duration_ms: f64,
+    /// What it asked for, and was killed at.
+    pub memory_request_mb: f64,
 }
 
 impl Samples {

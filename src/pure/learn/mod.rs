@@ -11,6 +11,7 @@ pub mod leakage;
 mod level;
 pub(crate) mod line;
 pub mod models;
+pub mod online;
 pub(crate) mod pooling;
 pub mod predictions;
 pub(crate) mod regression;

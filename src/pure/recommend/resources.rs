@@ -1,11 +1,16 @@
 //! `RESOURCE_ALLOCATION`: ask for what is needed.
 //!
-//! Memory is lowered to the highest recent peak and 15 % more, if that is at least 20 % below the request, and never
-//! where an execution was tried again or the step's error rate is above zero: a kill for lack of memory leaves no peak behind,
-//! so it can't be told from other failures. Memory at its limit (see the bottleneck rule) is raised by half, as a peak at the
-//! limit says only that more was wanted. CPU is lowered to the highest recent mean use and 25 % more, if that is at
-//! least 30 % below the request, in steps of 100 millicores. What would lie above the upper bound is not recommended: cut
-//! to the bound it would lose its margin, or fall short of the need.
+//! Memory is asked for by [`crate::learn::allocation`]: the request of least expected waste for executions like the latest,
+//! killed ones included, that is exceeded with probability 1 % at most. The title states that probability and the waste.
+//! It is lowered where that is at least 20 % below the request, and never where an execution was tried again or the step's
+//! error rate is above zero: a kill that left no peak behind can't be told from other failures. It is raised, to twice as
+//! much at most, where executions failed at their limit (kills), or succeed at it often (see the bottleneck rule), as a
+//! peak at the limit says only that more was wanted; never to or below what an execution was killed at.
+//!
+//! CPU is lowered in the same way, to what mean use and 25 % more (for bursts) need, if it is at least 30 % below the
+//! request, in steps of 100 millicores; too little of it kills nothing, but slows down.
+//!
+//! What would lie above the upper bound is not recommended: cut to the bound it would lose its margin.
 //!
 //! Requests change no duration, so the saving is not in time; what it is in money, no price says.
 
@@ -14,15 +19,19 @@ use super::proposal::{Draft, Proposal, Terms, set};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::resource::{MemoryUse, memory_use};
 use crate::graph::Saving;
+use crate::learn::allocation::{self, Observed, Outcome, for_step, step_forecast};
+use crate::samples::{Kill, NEAR_LIMIT};
 use crate::series::Metric;
 
-const MEMORY_MARGIN: f64 = 1.15;
 const MAX_MEMORY_SHARE: f64 = 0.8;
-const MEMORY_RAISE: f64 = 1.5;
-const CPU_MARGIN: f64 = 1.25;
+const CPU_BURST: f64 = 1.25;
 const MAX_CPU_SHARE: f64 = 0.7;
 const CPU_STEP_MILLICORES: f64 = 100.0;
 const MAX_EXECUTIONS: usize = 500;
+const MAX_KILLS: usize = 100;
+/// A standing request is killed at most this often.
+const MAX_KILL_PROBABILITY: f64 = 0.01;
+const MS_PER_HOUR: f64 = 3.6e6;
 
 const LOWER: Terms = Terms {
     kind: "RESOURCE_ALLOCATION",
@@ -44,46 +53,131 @@ pub(super) fn propose(case: &Case<'_>) -> Vec<Proposal> {
     drafts.map(|draft| draft.propose(case)).collect()
 }
 
-fn memory(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft> {
-    let used = memory_use(executions, 1)?;
-    if used.is_exhausted() {
-        return raise_memory(case, step, &used);
-    }
-    let enough = used.peaks_mb.len() >= case.params.resources.min_samples;
-    (enough && !may_have_been_killed(case, step, executions)).then(|| lower_memory(case, step, &used))?
+/// A step's memory under the request that is in force.
+struct Memory {
+    request_mb: f64,
+    observed: Vec<Observed>,
+    /// Executions killed at the request or above.
+    n_killed: usize,
+    used: Option<MemoryUse>,
 }
 
-fn lower_memory(case: &Case<'_>, step: &str, used: &MemoryUse) -> Option<Draft> {
+impl Memory {
+    fn new(executions: &Executions<'_>) -> Option<Self> {
+        let used = memory_use(executions, 1);
+        let request_mb = request_in_force(executions)?;
+        // A peak at the limit says only that more was wanted, if it is no single one.
+        let is_exhausted = used.as_ref().is_some_and(MemoryUse::is_exhausted);
+        let samples = executions.samples;
+        let fitted = |row: u32| {
+            let amount = executions.get(&samples.memory_mb, row);
+            let at_limit = amount >= NEAR_LIMIT * executions.get(&samples.memory_request_mb, row);
+            let outcome = if is_exhausted && at_limit { Outcome::Killed } else { Outcome::Fitted };
+            Observed { amount, hours: executions.duration_ms(row) / MS_PER_HOUR, outcome }
+        };
+        let killed = |kill: &Kill| Observed {
+            amount: kill.memory_request_mb,
+            hours: kill.duration_ms / MS_PER_HOUR,
+            outcome: Outcome::Killed,
+        };
+        let mut observed: Vec<Observed> = executions.latest(MAX_EXECUTIONS).into_iter().map(fitted).collect();
+        observed.extend(executions.kills.iter().rev().take(MAX_KILLS).map(killed));
+        let n_killed =
+            executions.kills.iter().filter(|kill| kill.memory_request_mb >= request_mb * (1.0 - 1e-6)).count();
+        Some(Self { request_mb, observed, n_killed, used })
+    }
+
+    fn exhausted(&self) -> Option<&MemoryUse> {
+        self.used.as_ref().filter(|used| used.is_exhausted())
+    }
+
+    /// What is to be expected of `to`, beside what is of the present request.
+    fn expectation(&self, to: f64, unit: &str) -> String {
+        expectation(&self.observed, self.request_mb, to, unit)
+    }
+}
+
+/// What first tries ask for: the latest one's request. A retry may have been given more. The latest of all where no first
+/// try tells.
+fn request_in_force(executions: &Executions<'_>) -> Option<f64> {
+    let samples = executions.samples;
+    let attempt = |row: u32| samples.attempt.get(row as usize).copied().unwrap_or(1);
+    let request = |row: u32| executions.get(&samples.memory_request_mb, row);
+    let ran = executions.latest(MAX_EXECUTIONS).into_iter();
+    let ran = ran.map(|row| (attempt(row), executions.started_us(row), request(row)));
+    let killed = executions.kills.iter().map(|kill| (kill.attempt, kill.started_us, kill.memory_request_mb));
+    let known = ran.chain(killed).filter(|(_, _, mb)| mb.is_finite() && *mb > 0.0);
+    known.max_by_key(|(attempt, started_us, _)| (*attempt == 1, *started_us)).map(|(_, _, mb)| mb)
+}
+
+fn expectation(observed: &[Observed], from: f64, to: f64, unit: &str) -> String {
+    let Some(forecast) = step_forecast(observed) else { return String::new() };
+    let of = |request: f64| (forecast.kill_probability(request) * 100.0, forecast.expected_waste(request, 1.0));
+    let ((p_to, waste_to), (p_from, waste_from)) = (of(to), of(from));
+    format!(
+        "; an execution needs more with probability {p_to:.1} % (now {p_from:.1} %) and wastes {waste_to:.3} {unit}·h (now {waste_from:.3})"
+    )
+}
+
+fn memory(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft> {
+    let memory = Memory::new(executions)?;
+    if memory.n_killed > 0 || memory.exhausted().is_some() {
+        return raise_memory(case, step, &memory);
+    }
+    let n_peaks = memory.observed.iter().filter(|one| one.amount > 0.0).count();
+    let may_lower = n_peaks >= case.params.resources.min_samples && !may_have_been_killed(case, step, executions);
+    may_lower.then(|| lower_memory(case, step, &memory))?
+}
+
+fn lower_memory(case: &Case<'_>, step: &str, memory: &Memory) -> Option<Draft> {
     let bounds = &case.params.resources;
-    let highest = used.peaks_mb.iter().copied().fold(0.0, f64::max);
-    let to = (highest * MEMORY_MARGIN).ceil().max(bounds.min_memory_mb);
-    if to > bounds.max_memory_mb || to > MAX_MEMORY_SHARE * used.request_mb {
+    let params = allocation::Params { least: bounds.min_memory_mb, ..standing() };
+    let to = for_step(&memory.observed, &params)?.request.ceil();
+    if to > bounds.max_memory_mb || to > MAX_MEMORY_SHARE * memory.request_mb {
         return None;
     }
+    let peaks = || memory.observed.iter().map(|one| one.amount).filter(|mb| *mb > 0.0);
     let title = format!(
-        "Ask for {to:.0} MB instead of {:.0} MB in {step}: the highest of {} peaks is {highest:.0} MB",
-        used.request_mb,
-        used.peaks_mb.len(),
+        "Ask for {to:.0} MB instead of {:.0} MB in {step}: the highest of {} peaks is {:.0} MB{}",
+        memory.request_mb,
+        peaks().count(),
+        peaks().fold(0.0, f64::max),
+        memory.expectation(to, "MB"),
     );
     let evidence = vec![case.history.evidence(Some(step), Metric::MemoryUsage)];
-    Some(request(case, LOWER, step, "memory_mb", (used.request_mb, to), title, evidence))
+    Some(request(case, LOWER, step, "memory_mb", (memory.request_mb, to), title, evidence))
 }
 
-fn raise_memory(case: &Case<'_>, step: &str, used: &MemoryUse) -> Option<Draft> {
-    let to = (used.request_mb * MEMORY_RAISE).ceil().min(case.params.resources.max_memory_mb);
-    if to <= used.request_mb {
+fn raise_memory(case: &Case<'_>, step: &str, memory: &Memory) -> Option<Draft> {
+    let bounds = &case.params.resources;
+    let killed_at = memory.observed.iter().filter(|one| one.outcome == Outcome::Killed).map(|one| one.amount);
+    // A retry would be given twice as much anyway.
+    let most = 2.0 * killed_at.fold(memory.request_mb, f64::max);
+    let params = allocation::Params { least: bounds.min_memory_mb, most, ..standing() };
+    let to = for_step(&memory.observed, &params)?.request.ceil().min(bounds.max_memory_mb);
+    if to <= memory.request_mb {
         return None;
     }
-    let found = case.bottlenecks.iter().find(|b| b.kind == "resource_exhaustion" && b.step.as_deref() == Some(step))?;
+    let found = case.bottlenecks.iter().find(|b| b.kind == "resource_exhaustion" && b.step.as_deref() == Some(step));
+    let at_limit = memory.exhausted().map(|used| (used.n_at_limit, used.peaks_mb.len()));
+    let reason = match (memory.n_killed, at_limit) {
+        (0, Some((n, of))) => format!("{n} of {of} executions peak at the limit"),
+        (killed, _) => format!("{killed} executions failed at the limit"),
+    };
     let title = format!(
-        "Ask for {to:.0} MB instead of {:.0} MB in {step}: {} of {} executions peak at the limit",
-        used.request_mb,
-        used.n_at_limit,
-        used.peaks_mb.len(),
+        "Ask for {to:.0} MB instead of {:.0} MB in {step}: {reason}{}",
+        memory.request_mb,
+        memory.expectation(to, "MB"),
     );
-    let evidence =
-        vec![format!("bottlenecks:{}", found.bottleneck_id), case.history.evidence(Some(step), Metric::MemoryUsage)];
-    Some(request(case, RAISE, step, "memory_mb", (used.request_mb, to), title, evidence))
+    let shown = if memory.n_killed > 0 { Metric::ErrorRate } else { Metric::MemoryUsage };
+    let bottleneck = found.map(|found| format!("bottlenecks:{}", found.bottleneck_id));
+    let evidence = bottleneck.into_iter().chain([case.history.evidence(Some(step), shown)]).collect();
+    Some(request(case, RAISE, step, "memory_mb", (memory.request_mb, to), title, evidence))
+}
+
+/// For requests that stand in a configuration.
+fn standing() -> allocation::Params {
+    allocation::Params { max_kill_probability: MAX_KILL_PROBABILITY, ..allocation::Params::default() }
 }
 
 /// Retries and failures: any of them may have been a kill.
@@ -100,18 +194,25 @@ fn cpu(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft
     let request_of = |row: &u32| executions.get(&executions.samples.cpu_request, *row);
     let cores = rows.iter().rev().map(request_of).find(|cores| cores.is_finite() && *cores > 0.0)?;
     let same = rows.iter().filter(|row| (request_of(row) / cores - 1.0).abs() < 1e-6);
-    let pct = same.map(|row| executions.get(&executions.samples.cpu_pct, *row));
-    let used: Vec<f64> = pct.filter(|pct| pct.is_finite() && *pct >= 0.0).map(|pct| pct * 10.0).collect();
-    let highest = used.iter().copied().fold(0.0, f64::max);
-    let steps = (highest * CPU_MARGIN / CPU_STEP_MILLICORES).ceil() * CPU_STEP_MILLICORES;
-    let to = steps.max(bounds.min_cpu_millicores);
-    if used.len() < bounds.min_samples || to > bounds.max_cpu_millicores || to > MAX_CPU_SHARE * cores * 1e3 {
+    let used = |row: &u32| Observed {
+        amount: executions.get(&executions.samples.cpu_pct, *row) * 10.0 * CPU_BURST,
+        hours: executions.duration_ms(*row) / MS_PER_HOUR,
+        outcome: Outcome::Fitted,
+    };
+    let observed: Vec<Observed> = same.map(used).filter(|one| one.amount.is_finite() && one.amount >= 0.0).collect();
+    let highest = observed.iter().map(|one| one.amount).fold(0.0, f64::max) / CPU_BURST;
+    let least = bounds.min_cpu_millicores;
+    // Without any use the least will do.
+    let needed = for_step(&observed, &allocation::Params { least, ..standing() }).map_or(least, |found| found.request);
+    let to = ((needed / CPU_STEP_MILLICORES - 1e-9).ceil() * CPU_STEP_MILLICORES).max(least);
+    if observed.len() < bounds.min_samples || to > bounds.max_cpu_millicores || to > MAX_CPU_SHARE * cores * 1e3 {
         return None;
     }
     let title = format!(
-        "Ask for {to:.0} millicores instead of {:.0} in {step}: the busiest of {} executions used {highest:.0} on average",
+        "Ask for {to:.0} millicores instead of {:.0} in {step}: the busiest of {} executions used {highest:.0} on average{}",
         cores * 1e3,
-        used.len(),
+        observed.len(),
+        expectation(&observed, cores * 1e3, to, "millicores"),
     );
     let evidence = vec![case.history.evidence(Some(step), Metric::CpuUsage)];
     Some(request(case, LOWER, step, "cpu_millicores", (cores * 1e3, to), title, evidence))

@@ -2,7 +2,7 @@
 
 use crate::analysis::Analysis;
 use crate::graph::RunGraph;
-use crate::samples::Samples;
+use crate::samples::{Kill, Samples};
 use crate::series::{Metric, SeriesKey};
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,11 +16,12 @@ pub(crate) struct History<'a> {
     analyses: BTreeMap<(Option<&'a str>, Metric), &'a Analysis>,
 }
 
-/// Executions of one step that succeeded, oldest first.
+/// Executions of one step that succeeded, oldest first, and those that were killed for their memory.
 #[derive(Clone)]
 pub(crate) struct Executions<'a> {
     pub(crate) samples: &'a Samples,
     pub(crate) rows: Vec<u32>,
+    pub(crate) kills: Vec<Kill>,
 }
 
 impl<'a> History<'a> {
@@ -30,9 +31,9 @@ impl<'a> History<'a> {
         for graph in graphs {
             Self::at(&mut histories, &graph.workflow_id, &graph.workflow_type).graphs.push(graph);
         }
-        for (workflow, workflow_type, step, rows) in rows_by_step(samples) {
+        for (workflow, workflow_type, step, rows, kills) in rows_by_step(samples) {
             let history = Self::at(&mut histories, workflow, workflow_type);
-            history.steps.insert(step, Executions { samples, rows });
+            history.steps.insert(step, Executions { samples, rows, kills });
         }
         for analysis in analyses {
             let SeriesKey { workflow_id, step, metric, .. } = &analysis.key;
@@ -83,17 +84,21 @@ impl<'a> History<'a> {
     }
 }
 
-/// `(workflow, its type, step, rows)`; rows keep the order of the samples, which is that of time.
-fn rows_by_step(samples: &Samples) -> Vec<(&str, &str, &str, Vec<u32>)> {
-    let mut groups: HashMap<(u32, u32), Vec<u32>> = HashMap::new();
-    for (row, key) in (0..).zip(samples.workflow_id.iter().copied().zip(samples.step.iter().copied())) {
-        groups.entry(key).or_default().push(row);
+/// `(workflow, its type, step, rows, kills)`; rows keep the order of the samples, which is that of time.
+fn rows_by_step(samples: &Samples) -> Vec<(&str, &str, &str, Vec<u32>, Vec<Kill>)> {
+    let mut groups: HashMap<(u32, u32), (u32, Vec<u32>, Vec<Kill>)> = HashMap::new();
+    let keys = samples.workflow_id.iter().copied().zip(samples.step.iter().copied());
+    for ((row, key), kind) in (0..).zip(keys).zip(&samples.workflow_type) {
+        groups.entry(key).or_insert_with(|| (*kind, Vec::new(), Vec::new())).1.push(row);
+    }
+    for kill in &samples.kills {
+        let new = || (kill.workflow_type, Vec::new(), Vec::new());
+        groups.entry((kill.workflow_id, kill.step)).or_insert_with(new).2.push(*kill);
     }
     let word = |code: u32| samples.vocabulary.word(code);
-    let named = groups.into_iter().filter_map(|((workflow, step), rows)| {
-        let kind = samples.workflow_type.get(*rows.first()? as usize).and_then(|code| word(*code));
+    let named = groups.into_iter().filter_map(|((workflow, step), (kind, rows, kills))| {
         let workflow = word(workflow)?;
-        Some((workflow, kind.unwrap_or(workflow), word(step)?, rows))
+        Some((workflow, word(kind).unwrap_or(workflow), word(step)?, rows, kills))
     });
     let mut named: Vec<_> = named.collect();
     named.sort_unstable_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));

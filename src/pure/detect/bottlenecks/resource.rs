@@ -3,10 +3,9 @@
 use super::history::{Executions, History};
 use super::{BottleneckParams, Finding, Scene, percent, severity, severity_by_impact};
 use crate::graph::{Change, NotReplayable, Saving, Scratch};
+use crate::samples::NEAR_LIMIT;
 use crate::series::Metric;
 
-/// A peak this near to the request is at the limit.
-const NEAR_LIMIT: f64 = 0.95;
 const MIN_SHARE_AT_LIMIT: f64 = 0.05;
 const MIN_AT_LIMIT: usize = 3;
 const MAX_EXECUTIONS: usize = 500;

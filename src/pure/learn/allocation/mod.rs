@@ -24,11 +24,13 @@ mod step;
 mod tails;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use allocator::{Allocator, Answer, Task};
 pub use forecast::{Atom, Choice, Forecast};
 pub use realised::{RIVALS, Realised, Rivals};
-pub use step::{Observed, Outcome, for_step};
+pub use step::{Observed, Outcome, for_step, step_forecast};
+pub use walk::{Allocated, AllocationScore, allocate_online};
 
 /// A request and what is expected of it.
 #[derive(Debug, Clone, Copy, PartialEq)]

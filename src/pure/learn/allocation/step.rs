@@ -31,12 +31,18 @@ pub struct Observed {
 pub fn for_step(observed: &[Observed], params: &Params) -> Option<Allocation> {
     let killed = |one: &&Observed| one.outcome == Outcome::Killed && one.amount > 0.0;
     let killed_at = observed.iter().filter(killed).map(|one| one.amount).fold(0.0, f64::max);
-    let forecast = Forecast::new(atoms(observed))?;
+    let forecast = step_forecast(observed)?;
     let Params { max_kill_probability, kill_price, killed_after, least, most } = *params;
     let free = Choice { max_kill_probability, kill_price: 0.0, killed_after, least, most };
     let kill_price = kill_price * forecast.best(&free)?.expected_waste;
     let least = if killed_at > 0.0 { least.max(killed_at * (1.0 + RAISE)) } else { least };
     (least <= most).then(|| forecast.best(&Choice { kill_price, least, ..free }))?
+}
+
+/// What the next execution needs, if it is like one of those observed or goes beyond them.
+#[must_use]
+pub fn step_forecast(observed: &[Observed]) -> Option<Forecast> {
+    Forecast::new(atoms(observed))
 }
 
 /// After a kill at least so much more is asked for.
