@@ -9,7 +9,7 @@ use crate::publish::ledger::State;
 use crate::publish::parquet::write_table;
 use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
-use crate::rollup::{self, DayDigest, History, HistoryBuilder, Period, Provenance};
+use crate::rollup::{self, DayDigest, DigestHead, History, HistoryBuilder, Period, Provenance};
 use crate::tables::published::{ROLLUPS, RollupColumns};
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -129,7 +129,7 @@ async fn reduce_day(
     files: &DayFiles,
     spill: &Arc<SpillFile>,
 ) -> Result<(NaiveDate, i64, Option<Vec<Spill>>)> {
-    if let Some(kept) = kept(results, &reduction.job, date).await?
+    if let Some(kept) = kept(results, &reduction.job, date, DigestHead::from_bytes).await?
         && kept.holds_for(&files.identities(), reduction.as_of_us, reduction.sample_budget)
         && window.stale(&kept, date, reduction).is_empty()
     {
@@ -152,12 +152,12 @@ async fn reduce_day(
             rejects: read.rejects,
             sample_budget: settings.sample_budget,
         };
-        Ok::<_, Error>((rollup::digest(read.day, cells, provenance), rollups))
+        Ok::<_, Error>((rollup::digest(read.day, cells, provenance)?, rollups))
     })
     .await??;
-    let stale = window.stale(&digest, date, reduction);
+    let stale = window.stale(&digest.head, date, reduction);
     rollups.retain(|(period, _)| stale.contains(period));
-    let (latest_us, bytes) = (digest.latest_us, on_cpu(move || digest.to_bytes()).await??);
+    let (latest_us, bytes) = (digest.head.latest_us, on_cpu(move || digest.to_bytes()).await??);
     results.put(&kept_path(&reduction.job, date), bytes).await?;
     Ok((date, latest_us, Some(rollups.into_iter().map(|(_, spill)| spill).collect())))
 }
@@ -181,7 +181,7 @@ fn rollup_path(date: NaiveDate, period: Period) -> String {
 impl Window {
     /// Periods of the day whose published rollups are not what this run would write. What a later cutoff published is
     /// left alone: a look back must not make a day forget what is known of it.
-    fn stale(&self, kept: &DayDigest, date: NaiveDate, reduction: &Reduction) -> Vec<Period> {
+    fn stale(&self, kept: &DigestHead, date: NaiveDate, reduction: &Reduction) -> Vec<Period> {
         let inputs: Vec<_> = kept.inputs.iter().map(|input| (input.path.clone(), input.digest.clone())).collect();
         let is_current = |rollup: &PublishedRollup| {
             let same_cutoff =
@@ -196,21 +196,32 @@ impl Window {
     }
 }
 
-/// What was kept of each day, put together. Days come one at a time, so that memory holds the whole once.
+/// What was kept of each day, put together. A few days at a time are unpacked, so that memory holds the whole once.
 pub(crate) async fn history(results: &Store, window: &Window, reduction: &Reduction) -> Result<History> {
     let mut builder = HistoryBuilder::new(window.days.len());
-    for &date in window.days.keys() {
-        let Some(digest) = kept(results, &reduction.job, date).await? else {
-            return Err(Error::Internal(format!("what was kept of {date} is gone or damaged")));
-        };
+    let unpack = |date| async move {
+        let digest = kept(results, &reduction.job, date, DayDigest::from_bytes).await?;
+        digest.map(|digest| (date, digest)).ok_or_else(|| {
+            Error::Internal(format!("what was kept of {date} is gone or damaged; run again, and it is made anew"))
+        })
+    };
+    let mut days = stream::iter(window.days.keys().copied().map(unpack)).buffered(DAYS_AT_ONCE);
+    while let Some((date, digest)) = days.try_next().await? {
         builder.add(day_us(date), digest, reduction.as_of_us);
     }
-    on_cpu(move || builder.finish()).await
+    drop(days);
+    on_cpu(move || builder.finish()).await?
 }
 
-async fn kept(results: &Store, job: &str, date: NaiveDate) -> Result<Option<DayDigest>> {
+/// What `read` makes of the bytes that were kept of a day; none where there are none, or none that can be used.
+async fn kept<T: Send + 'static>(
+    results: &Store,
+    job: &str,
+    date: NaiveDate,
+    read: impl FnOnce(&[u8]) -> Option<T> + Send + 'static,
+) -> Result<Option<T>> {
     let bytes = results.get(&kept_path(job, date)).await?;
-    on_cpu(move || bytes.and_then(|bytes| DayDigest::from_bytes(&bytes))).await
+    on_cpu(move || bytes.and_then(|bytes| read(&bytes))).await
 }
 
 fn kept_path(job: &str, date: NaiveDate) -> String {

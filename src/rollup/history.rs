@@ -1,16 +1,20 @@
 //! The days of the window put together: series, samples, graphs and arms for the analyses.
 
 use super::arms::{ArmCell, ArmKey};
-use super::digest::{DayDigest, InputFile};
+use super::digest::{DayDigest, DigestBody, InputFile, PackedGraphs};
 use super::graphs::RunIssue;
 use super::samples::append;
+use crate::error::Result;
 use crate::pure::graph::RunGraph;
 use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::pure::series::{Centre, Metric, Series, SeriesKey};
 use crate::pure::stats::sketch::Sketch;
 use crate::pure::units::DAY_US;
 use crate::tables::Reject;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Newest runs of a workflow that replays, and what is tried on held-out runs, look at.
+const RUNS_FOR_REPLAY: usize = 100;
 
 /// Everything the analyses see.
 #[derive(Debug, Default)]
@@ -19,7 +23,7 @@ pub struct History {
     pub series: Vec<Series>,
     /// Executions for learning, in order of start.
     pub samples: Samples,
-    /// Runs for replay, in order of start.
+    /// The newest runs of each workflow for replay, in order of start.
     pub graphs: Vec<RunGraph>,
     /// What can't be of their declared dependencies.
     pub graph_issues: Vec<RunIssue>,
@@ -38,6 +42,8 @@ pub struct History {
 pub struct HistoryBuilder {
     history: History,
     words: Vocabulary,
+    /// Runs of each day, how many of each workflow, and packed.
+    graphs: Vec<(BTreeMap<String, usize>, PackedGraphs)>,
     /// First day with data, and the days from it on, of each series.
     cells: HashMap<CellKey, (i64, Vec<Sketch>)>,
     /// Days that the window can hold: what a series reserves, so that it never moves while it grows.
@@ -58,15 +64,17 @@ impl HistoryBuilder {
     /// Adds the day that starts at `day_us`. Days come in order of time; a day that is not over at the cutoff is
     /// learned from but is no point of a series.
     pub fn add(&mut self, day_us: i64, digest: DayDigest, as_of_us: i64) {
+        let DayDigest { head, body, graphs } = digest;
+        let DigestBody { rows, rejects, vocabulary, cells, samples, n_graphs, graph_issues, arms } = body;
         let history = &mut self.history;
-        history.rows.0 += digest.rows.0;
-        history.rows.1 += digest.rows.1;
-        history.inputs.extend(digest.inputs);
-        history.rejects.extend(digest.rejects);
-        history.graphs.extend(digest.graphs);
-        history.graph_issues.extend(digest.graph_issues);
-        append(&mut history.samples, digest.samples);
-        for (key, cell) in digest.arms {
+        history.rows.0 += rows.0;
+        history.rows.1 += rows.1;
+        history.inputs.extend(head.inputs);
+        history.rejects.extend(rejects);
+        self.graphs.push((n_graphs, graphs));
+        history.graph_issues.extend(graph_issues);
+        append(&mut history.samples, samples);
+        for (key, cell) in arms {
             let into = history.arms.entry(key).or_default();
             into.assigned += cell.assigned;
             into.statistics.resize_with(into.statistics.len().max(cell.statistics.len()), Default::default);
@@ -79,10 +87,10 @@ impl HistoryBuilder {
         }
         self.last_day_us = Some(day_us);
         let words = &mut self.words;
-        let translation: Vec<u32> = digest.vocabulary.words().iter().map(|word| words.intern(word)).collect();
+        let translation: Vec<u32> = vocabulary.words().iter().map(|word| words.intern(word)).collect();
         // An unknown code lies beyond every word and stays unknown.
         let own = |code: u32| translation.get(code as usize).copied().unwrap_or(UNKNOWN);
-        for cell in digest.cells {
+        for cell in cells {
             let key = (own(cell.workflow_id), own(cell.workflow_type), own(cell.step), cell.metric);
             let n_days = self.n_days;
             let (start_us, days) = self.cells.entry(key).or_insert_with(|| (day_us, Vec::with_capacity(n_days)));
@@ -92,10 +100,13 @@ impl HistoryBuilder {
     }
 
     /// The whole. A series reaches from its first day with data to the last complete day of the window.
-    #[must_use]
-    pub fn finish(self) -> History {
-        let Self { mut history, words, cells, n_days: _, last_day_us } = self;
-        let Some(last_day_us) = last_day_us else { return history };
+    ///
+    /// # Errors
+    /// Where the runs of a day can't be unpacked.
+    pub fn finish(self) -> Result<History> {
+        let Self { mut history, words, graphs, cells, n_days: _, last_day_us } = self;
+        history.graphs = newest(&graphs)?;
+        let Some(last_day_us) = last_day_us else { return Ok(history) };
         let word = |code: u32| words.word(code).map(str::to_owned);
         let of_cells =
             |((workflow_id, workflow_type, step, metric), (start_us, mut days)): (CellKey, (i64, Vec<Sketch>))| {
@@ -110,8 +121,29 @@ impl HistoryBuilder {
             };
         history.series = cells.into_iter().map(of_cells).collect();
         history.series.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        history
+        Ok(history)
     }
+}
+
+/// Runs of the newest days, by start: days are unpacked backwards until [`RUNS_FOR_REPLAY`] of every workflow are there,
+/// and the days in which only workflows ran that have theirs stay packed.
+fn newest(days: &[(BTreeMap<String, usize>, PackedGraphs)]) -> Result<Vec<RunGraph>> {
+    let mut n_runs: HashMap<&str, usize> = HashMap::new();
+    let mut newest_first = Vec::new();
+    for (n_graphs, packed) in days.iter().rev() {
+        let is_short = |workflow: &str| n_runs.get(workflow).is_none_or(|n| *n < RUNS_FOR_REPLAY);
+        let short: BTreeSet<&str> = n_graphs.keys().map(String::as_str).filter(|workflow| is_short(workflow)).collect();
+        if short.is_empty() {
+            continue;
+        }
+        let mut runs = packed.unpack()?;
+        runs.retain(|run| short.contains(run.workflow_id.as_str()));
+        newest_first.push(runs);
+        for workflow in short {
+            *n_runs.entry(workflow).or_default() += n_graphs.get(workflow).copied().unwrap_or_default();
+        }
+    }
+    Ok(newest_first.into_iter().rev().flatten().collect())
 }
 
 /// Adds empty days until the next one to be added is `day_us`.

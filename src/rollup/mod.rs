@@ -13,7 +13,7 @@ mod samples;
 
 pub use arms::{ARM_METRICS, ArmCell, ArmKey};
 pub use buckets::{DailyCell, Period, daily_cells, rollups};
-pub use digest::{DayDigest, InputFile, Provenance, digest};
+pub use digest::{DayDigest, DigestHead, InputFile, Provenance, digest};
 pub use executions::{Day, Executions, NO_INSTANT, Status, day};
 pub use graphs::{RunIssue, Selection, run_graphs};
 pub use history::{History, HistoryBuilder};

@@ -123,10 +123,10 @@ impl Window<'_> {
 }
 
 fn fit(times: &[f64], values: &[f64], level: Level) -> Option<TheilSen> {
-    let plain = rank::theil_sen(times, values, level.get(), 1.0)?;
-    let residuals: Vec<f64> = times.iter().zip(values).map(|(t, v)| v - plain.slope * t).collect();
-    let inflation = rank::rank_inflation(&residuals);
-    if inflation > 1.0 { rank::theil_sen(times, values, level.get(), inflation) } else { Some(plain) }
+    rank::theil_sen(times, values, level.get(), |slope| {
+        let residuals: Vec<f64> = times.iter().zip(values).map(|(t, v)| v - slope * t).collect();
+        rank::rank_inflation(&residuals)
+    })
 }
 
 /// Neighbouring points joined so that at most [`MAX_POINTS`] are left: mean times, median values.

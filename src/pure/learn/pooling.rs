@@ -2,7 +2,7 @@
 //!
 //! Slopes are shrunk by random effects (DerSimonian and Laird 1986): the less sure a step's own slope, the closer it
 //! comes to that of its type, and the type's to that of the group. Levels of steps are regressed on step type and
-//! typical input size with smartcore's ridge, over all workflow types; the workflow type then adds its own shrunk offset.
+//! typical input size with a ridge regression, over all workflow types; the workflow type then adds its own shrunk offset.
 
 use super::dataset::N_SIZES;
 use super::line::{Line, MIN_SCALE};
