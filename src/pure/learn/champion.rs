@@ -381,29 +381,34 @@ impl Live {
 }
 
 /// None where there are too few executions to tell.
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn contest(champion: &Live, challenger: &Live) -> Option<Contest> {
-    let pairs: Vec<((f64, bool), (f64, bool))> =
-        champion.outcomes.iter().zip(&challenger.outcomes).filter_map(|(a, b)| (*a).zip(*b)).collect();
-    if pairs.len() < MIN_PAIRS {
+    let said = champion.outcomes.iter().zip(&challenger.outcomes);
+    let (theirs, ours): (Vec<_>, Vec<_>) = said.filter_map(|(theirs, ours)| (*theirs).zip(*ours)).unzip();
+    if theirs.len() < MIN_PAIRS {
         return None;
     }
-    let n = pairs.len() as f64;
+    let ((champion_pinball, champion_in20), (challenger_pinball, challenger_in20)) = (means(&theirs), means(&ours));
     let share = |right: bool| f64::from(u8::from(right));
-    let mean = |of: &dyn Fn(&((f64, bool), (f64, bool))) -> f64| pairs.iter().map(of).sum::<f64>() / n;
-    let champion_pinball = mean(&|(a, _)| a.0);
-    let (lost, missed): (Vec<f64>, Vec<f64>) =
-        pairs.iter().map(|(a, b)| ((b.0 - a.0) / champion_pinball, share(a.1) - share(b.1))).unzip();
-    let (loses, misses) = (is_beyond_noise(&lost), is_beyond_noise(&missed));
-    let challenger_pinball = mean(&|(_, b)| b.0);
+    let pairs = || ours.iter().zip(&theirs);
+    let lost: Vec<f64> = pairs().map(|(ours, theirs)| (ours.0 - theirs.0) / champion_pinball).collect();
+    let missed: Vec<f64> = pairs().map(|(ours, theirs)| share(theirs.1) - share(ours.1)).collect();
+    let misses_more = is_beyond_noise(&missed) && challenger_pinball >= champion_pinball;
     Some(Contest {
-        n: pairs.len() as u64,
+        n: theirs.len() as u64,
         champion_pinball,
         challenger_pinball,
-        champion_in20: mean(&|(a, _)| share(a.1)),
-        challenger_in20: mean(&|(_, b)| share(b.1)),
-        is_worse: loses || (misses && challenger_pinball >= champion_pinball),
+        champion_in20,
+        challenger_in20,
+        is_worse: is_beyond_noise(&lost) || misses_more,
     })
+}
+
+/// Mean loss, and share of those that were right.
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn means(outcomes: &[(f64, bool)]) -> (f64, f64) {
+    let n = outcomes.len() as f64;
+    let loss: f64 = outcomes.iter().map(|(loss, _)| loss).sum();
+    (loss / n, outcomes.iter().filter(|(_, right)| *right).count() as f64 / n)
 }
 
 /// Whether the mean of paired differences in order of time exceeds the margin, and zero by more than chance: Student's t

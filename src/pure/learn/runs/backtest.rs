@@ -162,9 +162,9 @@ fn score(mut contested: Vec<Contested<'_>>, params: &RunParams, learned: &mut Ru
         while let Some(ended) = known.next_if(|ended| ended.ended_us < one.started_us) {
             learned.calibrations.observe(ended.workflow, ended.target, &ended.simulated, ended.actual);
         }
-        let interval = learned.calibrations.interval(one.workflow, one.target, &one.simulated, params.level);
+        let (point, interval) = learned.calibrations.corrected(one.workflow, one.target, &one.simulated, params.level);
         let scores = scores.entry((one.target, one.workflow)).or_default();
-        scores.model.add(one.actual, one.simulated.median);
+        scores.model.add(one.actual, point);
         scores.model.add_interval(one.actual.ln(), interval.lower.ln(), interval.upper.ln());
         scores.recent_median.add(one.actual, one.recent_median);
         scores.last_run.add(one.actual, one.last_run);

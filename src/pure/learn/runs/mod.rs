@@ -29,7 +29,7 @@ use factor::Factors;
 use rayon::prelude::*;
 use recent::{Workflow, workflows};
 use serde::{Deserialize, Serialize};
-use simulate::{Simulated, Task};
+use simulate::Task;
 
 /// The name under which predictions of whole runs are scored.
 pub const LEARNER: &str = "replay";
@@ -97,8 +97,8 @@ pub fn predict_runs(
             let of_target = |&target: &Target| {
                 let task = Task::of(models, workflow, target, i64::MAX, rho, params)?;
                 let simulated = task.simulate(params, params.seed.wrapping_add(number as u64))?;
-                let interval = history.calibrations.interval(workflow.id, target, &simulated, params.level);
-                Some(prediction(workflow, target, &simulated, interval, task.n_runs()))
+                let (point, interval) = history.calibrations.corrected(workflow.id, target, &simulated, params.level);
+                Some(prediction(workflow, target, point, interval, task.n_runs()))
             };
             TARGETS.iter().map(of_target).collect()
         })
@@ -113,13 +113,7 @@ pub fn predict_runs(
     (predictions, skips)
 }
 
-fn prediction(
-    workflow: &Workflow<'_>,
-    target: Target,
-    simulated: &Simulated,
-    interval: Interval,
-    n_runs: usize,
-) -> Prediction {
+fn prediction(workflow: &Workflow<'_>, target: Target, point: f64, interval: Interval, n_runs: usize) -> Prediction {
     Prediction {
         workflow_type: workflow.kind.to_owned(),
         workflow_id: workflow.id.to_owned(),
@@ -128,7 +122,7 @@ fn prediction(
         size_bucket: "any",
         input_bytes: None,
         target: target.as_str(),
-        point: simulated.median,
+        point,
         interval,
         n_seen: n_runs as u64,
     }

@@ -3,12 +3,11 @@
 use super::RunParams;
 use super::recent::{Run, Workflow};
 use crate::graph::{Node, Redraw, RunGraph, Scratch};
-use crate::learn::conformal::Bounds;
 use crate::learn::dataset::Target;
 use crate::learn::models::{Models, Predicted, Query};
 use crate::stats::dist::normal_quantile;
 use crate::stats::robust::quantile;
-use crate::units::{Interval, Level};
+use crate::units::Level;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -204,14 +203,14 @@ impl<'a> Task<'a> {
 /// The distribution of simulated outcomes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Simulated {
-    pub(super) median: f64,
+    median: f64,
     /// Standard deviations of the two normal halves that have the simulated interval, on the log scale.
     below: f64,
     above: f64,
 }
 
 impl Simulated {
-    fn of(outcomes: &mut [f64], level: Level) -> Self {
+    pub(super) fn of(outcomes: &mut [f64], level: Level) -> Self {
         let z = normal_quantile(0.5 + level.get() / 2.0);
         let median = quantile(outcomes, 0.5);
         let lower = quantile(outcomes, level.alpha() / 2.0);
@@ -226,10 +225,9 @@ impl Simulated {
         off / if off < 0.0 { self.below } else { self.above }
     }
 
-    /// The interval that lies between these multiples of the spread. It always holds the point.
-    pub(super) fn interval(&self, bounds: Bounds, level: Level) -> Interval {
-        let at = |bound: f64| self.median * (bound * if bound < 0.0 { self.below } else { self.above }).exp();
-        Interval { lower: at(bounds.lower.min(0.0)), upper: at(bounds.upper.max(0.0)), level }
+    /// The value that many spreads off the median.
+    pub(super) fn at(&self, spreads: f64) -> f64 {
+        self.median * (spreads * if spreads < 0.0 { self.below } else { self.above }).exp()
     }
 }
 
@@ -295,7 +293,8 @@ mod tests {
     #[test]
     fn an_expectation_is_drawn_with_the_interval_of_the_model() {
         let level = Level::DEFAULT;
-        let predicted = Predicted { point: 10.0, interval: Interval { lower: 8.0, upper: 20.0, level }, n_seen: 1 };
+        let predicted =
+            Predicted { point: 10.0, interval: crate::units::Interval { lower: 8.0, upper: 20.0, level }, n_seen: 1 };
         let expectation = Expectation::of(&predicted).map(|e| (e.draw(0.0), e.draw(-1.96), e.draw(1.96)));
         let (middle, low, high) = expectation.unwrap_or_default();
         assert!((middle - 10.0).abs() < 1e-9 && (low - 8.0).abs() < 1e-3 && (high - 20.0).abs() < 1e-3);
@@ -308,9 +307,9 @@ mod tests {
         let mut normals = Normals::new(5);
         let mut outcomes: Vec<f64> = (0..20_000).map(|_| (3.0 + 0.2 * normals.draw()).exp()).collect();
         let simulated = Simulated::of(&mut outcomes, Level::DEFAULT);
-        let interval = simulated.interval(Bounds::normal(Level::DEFAULT), Level::DEFAULT);
-        assert!((simulated.median.ln() - 3.0).abs() < 0.01);
-        assert!((interval.upper.ln() - 3.392).abs() < 0.02 && (interval.lower.ln() - 2.608).abs() < 0.02);
-        assert!(simulated.miss(interval.upper) > 1.9 && simulated.miss(simulated.median).abs() < 1e-9);
+        let [lower, middle, upper] = [-1.96, 0.0, 1.96].map(|spreads| simulated.at(spreads));
+        assert!((middle.ln() - 3.0).abs() < 0.01);
+        assert!((upper.ln() - 3.392).abs() < 0.02 && (lower.ln() - 2.608).abs() < 0.02);
+        assert!((simulated.miss(upper) - 1.96).abs() < 1e-9 && simulated.miss(middle).abs() < 1e-9);
     }
 }
