@@ -146,9 +146,16 @@ impl Conformal {
             self.sorted.push((*score, weight));
             weight *= DECAY;
         }
-        // A group never seen is unlike one seen once.
-        let from = if age <= 1 { age } else { age - 1 };
-        let to = if age == 0 { 0 } else { (age + 1).min(N_AGES - 1) };
+        // A group never seen is unlike one seen once, and what is known of such groups is their own.
+        if age > 0 {
+            self.collect_near(age);
+        }
+        self.sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    }
+
+    /// Scores of other groups that were about as young.
+    fn collect_near(&mut self, age: usize) {
+        let (from, to) = (age.saturating_sub(1).max(1), (age + 1).min(N_AGES - 1));
         let share = |other: usize| if other == age { SAME_AGE } else { 1.0 };
         let near = || self.ages.iter().enumerate().take(to + 1).skip(from);
         let total: f64 = near().map(|(other, age)| share(other) * age.scores.len() as f64).sum();
@@ -156,7 +163,6 @@ impl Conformal {
             let weight = POOLED_WEIGHT * share(other) / total;
             self.sorted.extend(age.scores.iter().map(|score| (*score, weight)));
         }
-        self.sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     }
 
     /// Learns how the promise was kept.
@@ -202,6 +208,10 @@ fn score_quantile(sorted: &[(f64, f64)], total: f64, effective: f64, missed: f64
     let share = (1.0 - missed) * (1.0 + 1.0 / effective);
     if missed <= 0.0 {
         return widest * STRETCH;
+    }
+    if share > 1.0 {
+        // So few scores can't promise so much.
+        return widest.max(FIRST_REACH);
     }
     let mut cumulated = 0.0;
     let reached = |&&(_, weight): &&(f64, f64)| {

@@ -208,6 +208,7 @@ fn answer(
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "medians are among the values")]
     use super::*;
 
     fn ask(places: &[f64], shifts: &[f64], distances: &[f64], own: &Losses) -> (Opinion, Experts) {

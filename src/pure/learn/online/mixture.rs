@@ -100,6 +100,7 @@ impl Mixture {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "quantiles are among the values")]
     use super::*;
 
     fn mixture(atoms: &[(f64, f64)]) -> Mixture {

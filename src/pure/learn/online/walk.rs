@@ -170,8 +170,15 @@ impl<'a> Walk<'a> {
         let Some(slot) = self.groups.get_mut(position) else { return };
         let group = slot.get_or_insert_with(|| Box::new(Group::new(&self.common.usual)));
         if let Some(pending) = self.pending.get_mut(row).and_then(Option::take) {
-            let asked = if pending.was_pooled { &mut self.pool } else { &mut **group };
-            self.common.judge(asked, &pending, &self.features, place);
+            // Executions of a new group that wait together are alike: the first to end speaks for them.
+            let asked = match pending.was_pooled {
+                true if group.n_seen == 0 => Some(&mut self.pool),
+                true => None,
+                false => Some(&mut **group),
+            };
+            if let Some(asked) = asked {
+                self.common.judge(asked, &pending, &self.features, place);
+            }
         }
         let Features { numeric, categorical } = &self.features;
         group.line.learn(place, numeric, &mut self.common.usual);
