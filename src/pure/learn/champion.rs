@@ -321,7 +321,10 @@ fn executions_since(samples: &Samples, target: Target, us: i64) -> Vec<usize> {
         let outcome = target.column(samples).get(*row).is_some_and(|y| *y > 0.0 && y.is_finite());
         started && outcome && !is_cached(samples, *row)
     };
-    (0..samples.len()).filter(usable).collect()
+    let mut since: Vec<usize> = (0..samples.len()).filter(usable).collect();
+    // A day's executions may reach into the next.
+    since.sort_by_key(|&row| samples.started_us.get(row).copied());
+    since
 }
 
 /// What a model said of executions before they started, and what came true.

@@ -14,7 +14,7 @@ use crate::stats::robust::median;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// The backtest trains on what had ended by this share of the runs, by start, and predicts the rest.
+/// The backtest trains on what had ended by the start of this share of all executions, and predicts later runs.
 const TRAINING: f64 = 0.7;
 /// Runs that are prepared before they are simulated together: enough for all cores, few enough to be held in memory.
 const CHUNK: usize = 64;
@@ -47,7 +47,7 @@ pub(super) fn learn(
     params: &RunParams,
 ) -> RunHistory {
     let mut learned = RunHistory::default();
-    let held_out = held_out(workflows, params);
+    let held_out = held_out(samples, workflows, params);
     let Some(first) = held_out.first() else { return learned };
     let targets = train.targets.iter().copied().filter(|target| TARGETS.contains(target)).collect();
     let models = train_before(samples, &TrainParams { targets, ..train.clone() }, first.run.started_us);
@@ -86,10 +86,8 @@ pub(super) fn learn(
 }
 
 /// The latest runs of each workflow that started after the training part, in order of start.
-fn held_out<'w, 'a>(workflows: &'w [Workflow<'a>], params: &RunParams) -> Vec<HeldOut<'w, 'a>> {
-    let mut starts: Vec<i64> = workflows.iter().flat_map(|workflow| &workflow.runs).map(|run| run.started_us).collect();
-    starts.sort_unstable();
-    let Some(&from_us) = starts.get(share(starts.len(), TRAINING)) else { return Vec::new() };
+fn held_out<'w, 'a>(samples: &Samples, workflows: &'w [Workflow<'a>], params: &RunParams) -> Vec<HeldOut<'w, 'a>> {
+    let Some(&from_us) = samples.started_us.get(share(samples.len(), TRAINING)) else { return Vec::new() };
     let mut held_out: Vec<HeldOut<'w, 'a>> = Vec::new();
     for workflow in workflows {
         let late = workflow.runs.iter().rev().take_while(|run| run.started_us >= from_us).take(params.held_out);
