@@ -214,7 +214,15 @@ fn conform<T: CanonicalTable>(
     Ok(conformed.table)
 }
 
-/// Runs blocking work without holding up the reactor.
+/// Drops what is large enough for its dropping to be done beside what follows.
+pub(crate) fn give_up<T: Send + 'static>(value: T) {
+    rayon::spawn(move || drop(value));
+}
+
+/// Runs blocking work without holding up the reactor: on the threads of the calculations, so that there is one for each
+/// core whatever waits, and as few heaps.
 pub(crate) async fn on_cpu<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Internal(format!("a worker stopped: {e}")))
+    tokio::task::spawn_blocking(|| rayon::scope(|_| work()))
+        .await
+        .map_err(|e| Error::Internal(format!("a worker stopped: {e}")))
 }

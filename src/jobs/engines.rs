@@ -1,5 +1,6 @@
 //! From the history to all that is learned of it: the calculations in their order, none of which knows a file.
 
+use super::days::give_up;
 use super::graph_skips::graph_skips;
 use super::settings::Settings;
 use super::stage::{Stage, Stages};
@@ -59,7 +60,7 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
     if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
         timed("series", || learn_series(history, settings, stages, &mut findings));
     }
-    history.series = Vec::new();
+    give_up(std::mem::take(&mut history.series));
     if stages.has(Stage::Predictions) {
         timed("predictions", || learn_executions(history, settings, standing, &mut findings));
     }

@@ -18,6 +18,7 @@ use crate::tables::published::{AnomalyRow, RejectRow, Row, SkipRow};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::{DateTime, Utc};
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What earlier runs of the job say that this one goes on from.
@@ -103,57 +104,59 @@ pub(crate) fn tables(
     anomalies: &[AnomalyRow],
     experiments: &[Judged],
 ) -> Result<Vec<Output>> {
-    let mut outputs = Outputs { as_of: context.as_of, tables: Vec::new() };
+    let mut outputs = Outputs::default();
     let analyses = &findings.analyses;
     if stages.has(Stage::Analysis) {
-        outputs.add(analyses.iter().filter_map(rows::baseline).collect())?;
-        outputs.add(analyses.iter().flat_map(|a| rows::change_points(a, |_| ChangePointState::Open)).collect())?;
-        outputs.add(analyses.iter().flat_map(rows::trends).collect())?;
+        outputs.add(analyses.iter().filter_map(rows::baseline).collect());
+        outputs.add(analyses.iter().flat_map(|a| rows::change_points(a, |_| ChangePointState::Open)).collect());
+        outputs.add(analyses.iter().flat_map(rows::trends).collect());
     }
     if stages.has(Stage::Forecasts) {
         let grid = ForecastGrid { cutoff_us: findings.cutoff_us, period_us: DAY_US };
-        outputs.add(analyses.iter().flat_map(|a| rows::forecasts(a, grid)).collect())?;
+        outputs.add(analyses.iter().flat_map(|a| rows::forecasts(a, grid)).collect());
     }
     if stages.has(Stage::Predictions) {
-        outputs.add(findings.predictions.iter().map(rows::prediction).collect())?;
+        outputs.add(findings.predictions.iter().map(rows::prediction).collect());
     }
     if stages.any(&[Stage::Predictions, Stage::Forecasts]) {
         let steps = findings.scores.iter().map(|score| rows::model_score(score, Scored::Executions));
         let runs = findings.run_scores.iter().map(|score| rows::model_score(score, Scored::Runs));
-        outputs.add(steps.chain(runs).chain(analyses.iter().flat_map(rows::forecast_scores)).collect())?;
+        outputs.add(steps.chain(runs).chain(analyses.iter().flat_map(rows::forecast_scores)).collect());
     }
     if stages.has(Stage::Anomalies) {
-        outputs.add(anomalies.to_vec())?;
+        outputs.add(anomalies.to_vec());
     }
     if stages.has(Stage::Comparisons) {
-        outputs.add(findings.comparisons.iter().map(rows::comparison).collect())?;
+        outputs.add(findings.comparisons.iter().map(rows::comparison).collect());
     }
     if stages.has(Stage::Experiments) {
         let of_one = |judged: &Judged| {
             let look = context.look(judged);
             judged.rows.iter().map(|row| rows::experiment(row, &look)).collect::<Vec<_>>()
         };
-        outputs.add(experiments.iter().flat_map(of_one).collect())?;
+        outputs.add(experiments.iter().flat_map(of_one).collect());
     }
     if stages.has(Stage::Recommendations) {
         let found: Vec<Bottleneck> = findings.bottlenecks.iter().map(|found| context.carried_over(found)).collect();
-        outputs.add(rows::bottlenecks(&found))?;
-        outputs.add(findings.recommendations.iter().map(rows::recommendation).collect())?;
+        outputs.add(rows::bottlenecks(&found));
+        outputs.add(findings.recommendations.iter().map(rows::recommendation).collect());
     }
-    outputs.add::<SkipRow>(findings.skips.iter().map(rows::skip).collect())?;
-    outputs.add(new_rejects(context, history))?;
-    Ok(outputs.tables)
+    outputs.add::<SkipRow>(findings.skips.iter().map(rows::skip).collect());
+    outputs.add(new_rejects(context, history));
+    outputs.encode(context.as_of)
 }
 
-struct Outputs {
-    as_of: DateTime<Utc>,
-    tables: Vec<Output>,
-}
+/// Rows of several tables that wait to be encoded at the same time.
+#[derive(Default)]
+struct Outputs(Vec<Box<dyn FnOnce(DateTime<Utc>) -> Result<Output> + Send>>);
 
 impl Outputs {
-    fn add<R: Row>(&mut self, rows: Vec<R>) -> Result<()> {
-        self.tables.push(Output::of_rows(self.as_of, rows)?);
-        Ok(())
+    fn add<R: Row + Send + 'static>(&mut self, rows: Vec<R>) {
+        self.0.push(Box::new(|as_of| Output::of_rows(as_of, rows)));
+    }
+
+    fn encode(self, as_of: DateTime<Utc>) -> Result<Vec<Output>> {
+        self.0.into_par_iter().map(|encode| encode(as_of)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The main job, as a list of steps.
 
 use super::anomalies::score_new;
-use super::days::{self, on_cpu};
+use super::days::{self, give_up, on_cpu};
 use super::engines::{Standing, analyse};
 use super::experiments::judge_all;
 use super::leftovers;
@@ -149,6 +149,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     outcome.skips = findings.skips.len() as u64;
     outcome.days.1 = reduced.days_read;
     outcome.earlier_days = earlier_days;
+    give_up((history, findings));
     Ok(outcome)
 }
 

@@ -13,12 +13,16 @@ use crate::rollup::{self, DayDigest, DigestHead, History, HistoryBuilder, Period
 use crate::tables::published::{ROLLUPS, RollupColumns};
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Days that are read at the same time: enough to keep both reading and reducing busy, few enough that memory stays
 /// that of a handful of partitions.
 const DAYS_AT_ONCE: usize = 2;
+
+/// Days that are unpacked while another is put in its place.
+const DAYS_AHEAD: usize = 3;
 
 /// How the days of the window are reduced.
 #[derive(Debug, Clone)]
@@ -138,13 +142,12 @@ async fn reduce_day(
     let read = days::read(lake, files, reduction.as_of_us).await?;
     let (settings, spill) = (reduction.clone(), Arc::clone(spill));
     let (digest, mut rollups) = on_cpu(move || {
-        // One period at a time: the finest has the most rows, and none is needed once it is written.
-        let mut rollups: Vec<(Period, Spill)> = Vec::new();
-        for period in settings.periods_of(date) {
+        let rollup = |period: Period| {
             let rows = rollup::rollups(&read.day, period, &settings.metrics);
-            let words = read.day.vocabulary.words();
-            rollups.push((period, spill_rollups(&spill, date, period, rows, words)?));
-        }
+            Ok((period, spill_rollups(&spill, date, period, rows, read.day.vocabulary.words())?))
+        };
+        let rollups: Vec<(Period, Spill)> =
+            settings.periods_of(date).into_par_iter().map(rollup).collect::<Result<_>>()?;
         let cells = rollup::daily_cells(&read.day, &settings.metrics);
         let provenance = Provenance {
             as_of_us: settings.as_of_us,
@@ -199,13 +202,19 @@ impl Window {
 /// What was kept of each day, put together. A few days at a time are unpacked, so that memory holds the whole once.
 pub(crate) async fn history(results: &Store, window: &Window, reduction: &Reduction) -> Result<History> {
     let mut builder = HistoryBuilder::new(window.days.len());
-    let unpack = |date| async move {
-        let digest = kept(results, &reduction.job, date, DayDigest::from_bytes).await?;
-        digest.map(|digest| (date, digest)).ok_or_else(|| {
-            Error::Internal(format!("what was kept of {date} is gone or damaged; run again, and it is made anew"))
-        })
+    let unpack = |date| {
+        let (results, job) = (results.clone(), reduction.job.clone());
+        let unpacked = async move { kept(&results, &job, date, DayDigest::from_bytes).await };
+        // A task of its own goes on while the builder is busy.
+        let task = tokio::spawn(unpacked);
+        async move {
+            let digest = task.await.map_err(|e| Error::Internal(format!("a worker stopped: {e}")))??;
+            digest.map(|digest| (date, digest)).ok_or_else(|| {
+                Error::Internal(format!("what was kept of {date} is gone or damaged; run again, and it is made anew"))
+            })
+        }
     };
-    let mut days = stream::iter(window.days.keys().copied().map(unpack)).buffered(DAYS_AT_ONCE);
+    let mut days = stream::iter(window.days.keys().copied()).map(unpack).buffered(DAYS_AHEAD);
     while let Some((date, digest)) = days.try_next().await? {
         builder.add(day_us(date), digest, reduction.as_of_us);
     }

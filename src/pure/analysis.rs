@@ -1,8 +1,8 @@
 //! What is learned about one series, and why not where nothing can be.
 
 use crate::detect::baselines::{self, BaselineParams};
-use crate::detect::change_points::{self, ChangePointParams, Input, Scale, Shift};
-use crate::detect::levelling::Cycle;
+use crate::detect::change_points::{self, ChangePointParams, Input, Shift};
+use crate::detect::levelling::Levelled;
 use crate::detect::trends::{self, TrendParams};
 use crate::detect::{Baseline, ChangePoint, Skip, SkipSubject, Trend};
 use crate::forecast::Forecast;
@@ -46,11 +46,15 @@ pub struct AnalysisParams {
 /// A series without any value yields a skip and no analysis. The result does not depend on the number of threads.
 #[must_use]
 pub fn analyze_all(series: &[Series], params: &AnalysisParams) -> (Vec<Analysis>, Vec<Skip>) {
-    let cycles: Vec<Vec<Cycle>> = series.par_iter().map(|one| Cycle::of_grid(one.period_us, one.start_us)).collect();
-    let inputs: Vec<Input<'_>> = series.iter().zip(&cycles).map(|(one, cycles)| input(one, cycles)).collect();
+    let levelled: Vec<Levelled> = series.par_iter().map(Levelled::of_series).collect();
+    let inputs: Vec<Input<'_>> = series.iter().zip(&levelled).map(|(one, levelled)| input(one, levelled)).collect();
     let shifts = change_points::change_points_all(&inputs, &params.change_points);
-    let results: Vec<(Option<Analysis>, Vec<Skip>)> =
-        series.par_iter().zip(shifts).map(|(one, shifts)| analyze(one, &shifts, params)).collect();
+    let results: Vec<(Option<Analysis>, Vec<Skip>)> = series
+        .par_iter()
+        .zip(&levelled)
+        .zip(shifts)
+        .map(|((one, levelled), shifts)| analyze(one, levelled, &shifts, params))
+        .collect();
     let (mut analyses, mut skips) = (Vec::with_capacity(results.len()), Vec::new());
     for (analysis, skipped) in results {
         analyses.extend(analysis);
@@ -59,14 +63,19 @@ pub fn analyze_all(series: &[Series], params: &AnalysisParams) -> (Vec<Analysis>
     (analyses, skips)
 }
 
-fn input<'a>(series: &'a Series, cycles: &'a [Cycle]) -> Input<'a> {
+fn input<'a>(series: &'a Series, levelled: &'a Levelled) -> Input<'a> {
     // A bucket's count is the value itself for throughput, and no measure of how well the value is known.
     let is_count = series.key.metric.centre() == Centre::Count;
     let counts = (!is_count).then_some(series.counts.as_slice());
-    Input { values: &series.values, counts, scale: Scale::of(series.key.metric), cycles }
+    Input { levelled, counts }
 }
 
-fn analyze(series: &Series, shifts: &[Shift], params: &AnalysisParams) -> (Option<Analysis>, Vec<Skip>) {
+fn analyze(
+    series: &Series,
+    levelled: &Levelled,
+    shifts: &[Shift],
+    params: &AnalysisParams,
+) -> (Option<Analysis>, Vec<Skip>) {
     let with_data: Vec<usize> =
         (0..series.len()).filter(|&i| series.values.get(i).is_some_and(|v| v.is_finite())).collect();
     let (Some(&first), Some(&last)) = (with_data.first(), with_data.last()) else {
@@ -83,7 +92,7 @@ fn analyze(series: &Series, shifts: &[Shift], params: &AnalysisParams) -> (Optio
     }
     let baseline = baselines::baseline(series, &change_points, accepted_us, &params.baselines);
     let baseline = baseline.map_err(|why| skips.push(why)).ok();
-    let trends = trends::trends(series, &params.trends);
+    let trends = trends::trends(series, levelled, &params.trends);
     if trends.is_empty() && !params.trends.comparison_periods.is_empty() {
         let reason = format!(
             "{} buckets with data; a window needs {} and half of its days",

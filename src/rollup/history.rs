@@ -1,6 +1,7 @@
 //! The days of the window put together: series, samples, graphs and arms for the analyses.
 
 use super::arms::{ArmCell, ArmKey};
+use super::buckets::DailyCell;
 use super::digest::{DayDigest, DigestBody, InputFile, PackedGraphs};
 use super::graphs::RunIssue;
 use super::samples::append;
@@ -11,6 +12,7 @@ use crate::pure::series::{Centre, Metric, Series, SeriesKey};
 use crate::pure::stats::sketch::Sketch;
 use crate::pure::units::DAY_US;
 use crate::tables::Reject;
+use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Newest runs of a workflow that replays, and what is tried on held-out runs, look at.
@@ -44,15 +46,18 @@ pub struct HistoryBuilder {
     words: Vocabulary,
     /// Runs of each day, how many of each workflow, and packed.
     graphs: Vec<(BTreeMap<String, usize>, PackedGraphs)>,
-    /// First day with data, and the days from it on, of each series.
-    cells: HashMap<CellKey, (i64, Vec<Sketch>)>,
+    /// The series of each step.
+    cells: HashMap<Place, BTreeMap<Metric, Days>>,
     /// Days that the window can hold: what a series reserves, so that it never moves while it grows.
     n_days: usize,
     last_day_us: Option<i64>,
 }
 
-/// Codes of workflow, type and step, and the metric: a fraction of the size of a [`SeriesKey`].
-type CellKey = (u32, u32, u32, Metric);
+/// Codes of workflow, type and step: a fraction of the size of a [`SeriesKey`].
+type Place = (u32, u32, u32);
+
+/// First day with data, and the days from it on.
+type Days = (i64, Vec<Sketch>);
 
 impl HistoryBuilder {
     /// For a window of at most `n_days` days.
@@ -90,12 +95,18 @@ impl HistoryBuilder {
         let translation: Vec<u32> = vocabulary.words().iter().map(|word| words.intern(word)).collect();
         // An unknown code lies beyond every word and stays unknown.
         let own = |code: u32| translation.get(code as usize).copied().unwrap_or(UNKNOWN);
-        for cell in cells {
-            let key = (own(cell.workflow_id), own(cell.workflow_type), own(cell.step), cell.metric);
-            let n_days = self.n_days;
-            let (start_us, days) = self.cells.entry(key).or_insert_with(|| (day_us, Vec::with_capacity(n_days)));
-            pad_to(days, *start_us, day_us);
-            days.push(cell.sketch);
+        let place = |cell: &DailyCell| (own(cell.workflow_id), own(cell.workflow_type), own(cell.step));
+        let n_days = self.n_days;
+        let mut cells = cells.into_iter().peekable();
+        // The metrics of a step follow one another.
+        while let Some(at) = cells.peek().map(place) {
+            let metrics = self.cells.entry(at).or_default();
+            while let Some(cell) = cells.next_if(|cell| place(cell) == at) {
+                let (start_us, days) =
+                    metrics.entry(cell.metric).or_insert_with(|| (day_us, Vec::with_capacity(n_days)));
+                pad_to(days, *start_us, day_us);
+                days.push(cell.sketch);
+            }
         }
     }
 
@@ -105,22 +116,31 @@ impl HistoryBuilder {
     /// Where the runs of a day can't be unpacked.
     pub fn finish(self) -> Result<History> {
         let Self { mut history, words, graphs, cells, n_days: _, last_day_us } = self;
-        history.graphs = newest(&graphs)?;
-        let Some(last_day_us) = last_day_us else { return Ok(history) };
+        let Some(last_day_us) = last_day_us else {
+            history.graphs = newest(&graphs)?;
+            return Ok(history);
+        };
         let word = |code: u32| words.word(code).map(str::to_owned);
-        let of_cells =
-            |((workflow_id, workflow_type, step, metric), (start_us, mut days)): (CellKey, (i64, Vec<Sketch>))| {
-                let key = SeriesKey {
-                    workflow_id: word(workflow_id).unwrap_or_default(),
-                    workflow_type: word(workflow_type).unwrap_or_default(),
-                    step: word(step),
-                    metric,
-                };
-                pad_to(&mut days, start_us, last_day_us + DAY_US);
-                series(key, start_us, days)
+        let of_step = |((workflow_id, workflow_type, step), metrics): (Place, BTreeMap<Metric, Days>)| {
+            let key = move |metric| SeriesKey {
+                workflow_id: word(workflow_id).unwrap_or_default(),
+                workflow_type: word(workflow_type).unwrap_or_default(),
+                step: word(step),
+                metric,
             };
-        history.series = cells.into_iter().map(of_cells).collect();
-        history.series.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            metrics.into_iter().map(move |(metric, (start_us, mut days))| {
+                pad_to(&mut days, start_us, last_day_us + DAY_US);
+                series(key(metric), start_us, days)
+            })
+        };
+        let all_series = || {
+            let mut all: Vec<Series> = cells.into_par_iter().flat_map_iter(of_step).collect();
+            all.par_sort_unstable_by(|a, b| a.key.cmp(&b.key));
+            all
+        };
+        let (graphs, series) = rayon::join(|| newest(&graphs), all_series);
+        history.graphs = graphs?;
+        history.series = series;
         Ok(history)
     }
 }

@@ -15,8 +15,7 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
-use crate::detect::levelling::Cycle;
-use crate::series::Metric;
+use crate::detect::levelling::{Levelled, Scale};
 use crate::stats::{dist, fdr};
 use crate::units::Level;
 use confirm::Jump;
@@ -65,45 +64,13 @@ impl ChangePointParams {
     }
 }
 
-/// On which scale levels are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scale {
-    /// Logarithms; falls back to [`Scale::Linear`] where a value is not positive.
-    Log,
-    /// As they are.
-    Linear,
-    /// As they are, and between 0 and 1.
-    Share,
-}
-
-impl Scale {
-    /// The natural scale of a metric.
-    #[must_use]
-    pub fn of(metric: Metric) -> Self {
-        if metric.is_multiplicative() { Self::Log } else { Self::Share }
-    }
-
-    /// The values on the scale that they allow, NaN where they are not finite, and that scale.
-    #[must_use]
-    pub(crate) fn apply(self, values: &[f64]) -> (Vec<f64>, Self) {
-        let log = self == Self::Log && values.iter().all(|v| *v > 0.0 || !v.is_finite());
-        let scale = if self == Self::Log && !log { Self::Linear } else { self };
-        let on_scale = |v: &f64| if v.is_finite() { if log { v.ln() } else { *v } } else { f64::NAN };
-        (values.iter().map(on_scale).collect(), scale)
-    }
-}
-
 /// A series to look at.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// One value a position on a regular grid, oldest first; NaN where there is none.
-    pub values: &'a [f64],
+    /// The series.
+    pub levelled: &'a Levelled,
     /// Executions behind each value, if values differ in that.
     pub counts: Option<&'a [u32]>,
-    /// Scale of comparison.
-    pub scale: Scale,
-    /// Weekly and daily cycles that may lie in it ([`Cycle::of_grid`]); none for a sequence that is not a calendar.
-    pub cycles: &'a [Cycle],
 }
 
 /// A change of level.
@@ -138,7 +105,7 @@ pub fn change_points(input: Input<'_>, params: &ChangePointParams) -> Vec<Shift>
 #[must_use]
 pub fn change_points_all(inputs: &[Input<'_>], params: &ChangePointParams) -> Vec<Vec<Shift>> {
     let proposals: Vec<(Option<Proposal>, Vec<f64>)> = inputs.par_iter().map(|input| propose(input, params)).collect();
-    let looked_at = |input: &&Input<'_>| input.values.iter().filter(|v| v.is_finite()).count() >= params.min_values();
+    let looked_at = |input: &&Input<'_>| input.levelled.n_finite() >= params.min_values();
     let silent =
         inputs.iter().filter(looked_at).count().saturating_sub(proposals.iter().filter(|(p, _)| p.is_some()).count());
     let p_values: Vec<f64> = proposals.iter().flat_map(|(_, p)| p.iter().copied()).collect();

@@ -1,5 +1,7 @@
-//! Takes the day of the week and the hour of the day out of a series, where they matter.
+//! Brings a series to the scale that it is compared on, and takes the day of the week and the hour of the day out of it
+//! where they matter.
 
+use crate::series::{Metric, Series};
 use crate::stats::rank;
 use crate::units::DAY_US;
 
@@ -77,34 +79,97 @@ impl Cycle {
     }
 }
 
+/// On which scale levels are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Logarithms; falls back to [`Scale::Linear`] where a value is not positive.
+    Log,
+    /// As they are.
+    Linear,
+    /// As they are, and between 0 and 1.
+    Share,
+}
+
+impl Scale {
+    /// The natural scale of a metric.
+    #[must_use]
+    pub fn of(metric: Metric) -> Self {
+        if metric.is_multiplicative() { Self::Log } else { Self::Share }
+    }
+
+    /// The values on the scale that they allow, NaN where they are not finite, and that scale.
+    fn apply(self, values: &[f64]) -> (Vec<f64>, Self) {
+        let log = self == Self::Log && values.iter().all(|v| *v > 0.0 || !v.is_finite());
+        let scale = if self == Self::Log && !log { Self::Linear } else { self };
+        let on_scale = |v: &f64| if v.is_finite() { if log { v.ln() } else { *v } } else { f64::NAN };
+        (values.iter().map(on_scale).collect(), scale)
+    }
+}
+
+/// A series on the scale that it is compared on, with its cycles taken out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Levelled {
+    /// One value a position on a regular grid, oldest first; NaN where there is none.
+    pub values: Vec<f64>,
+    /// The scale that the values allow.
+    pub scale: Scale,
+    /// Whether three turns of the longest cycle fit in, so that a week is told apart from a trend.
+    pub tells_cycles: bool,
+}
+
+impl Levelled {
+    /// Of `values` on a regular grid, oldest first. `cycles` are those that may lie in it ([`Cycle::of_grid`]); none
+    /// for a sequence that is not a calendar.
+    #[must_use]
+    pub fn of(values: &[f64], scale: Scale, cycles: &[Cycle]) -> Self {
+        let (mut values, scale) = scale.apply(values);
+        level_out(&mut values, cycles);
+        let tells_cycles = cycles.iter().all(|cycle| values.len() >= MIN_TURNS * cycle.turn());
+        Self { values, scale, tells_cycles }
+    }
+
+    /// Of a series of a metric: on the metric's scale, with the cycles of its grid.
+    #[must_use]
+    pub fn of_series(series: &Series) -> Self {
+        let cycles = Cycle::of_grid(series.period_us, series.start_us);
+        Self::of(&series.values, Scale::of(series.key.metric), &cycles)
+    }
+
+    /// How many positions have a value.
+    #[must_use]
+    pub fn n_finite(&self) -> usize {
+        self.values.iter().filter(|value| value.is_finite()).count()
+    }
+}
+
 /// Subtracts from `values` the profile of each cycle that is seen for three turns at least and is significant, one
 /// after the other. NaN stays NaN; the mean stays the same.
 ///
 /// A profile is the median by group of the differences from a running median over one turn, so neither jumps nor drift
 /// nor spikes get into it.
-pub fn level_out(values: &mut [f64], cycles: &[Cycle]) {
+fn level_out(values: &mut [f64], cycles: &[Cycle]) {
+    let mut level: Option<(usize, Vec<f64>)> = None;
     for &cycle in cycles {
-        if let Some(profile) = significant_profile(values, cycle) {
+        let turn = cycle.turn();
+        if turn < 2 || values.len() < MIN_TURNS * turn {
+            continue;
+        }
+        let known = level.take().filter(|(width, _)| *width == turn).map(|(_, level)| level);
+        let running = known.unwrap_or_else(|| running_median(values, turn));
+        if let Some(profile) = significant_profile(values, &running, cycle) {
             for (idx, value) in values.iter_mut().enumerate() {
                 *value -= profile.get(cycle.group(idx)).copied().unwrap_or(0.0);
             }
+        } else {
+            level = Some((turn, running));
         }
     }
 }
 
-/// Whether three turns of the longest cycle fit into `n` positions, so that a week is told apart from a trend.
-#[must_use]
-pub fn can_level(n: usize, cycles: &[Cycle]) -> bool {
-    cycles.iter().all(|cycle| n >= MIN_TURNS * cycle.turn())
-}
-
-fn significant_profile(values: &[f64], cycle: Cycle) -> Option<Vec<f64>> {
-    if cycle.turn() < 2 || values.len() < MIN_TURNS * cycle.turn() {
-        return None;
-    }
-    let level = running_median(values, cycle.turn());
+/// `level` is the running median of `values` over a turn.
+fn significant_profile(values: &[f64], level: &[f64], cycle: Cycle) -> Option<Vec<f64>> {
     let (mut rest, mut groups) = (Vec::with_capacity(values.len()), Vec::with_capacity(values.len()));
-    for (idx, (value, level)) in values.iter().zip(&level).enumerate() {
+    for (idx, (value, level)) in values.iter().zip(level).enumerate() {
         if (value - level).is_finite() {
             rest.push(value - level);
             groups.push(cycle.group(idx));

@@ -1,8 +1,7 @@
 //! Where a series goes over the last week, month, quarter.
 
 use crate::detect::baselines::buckets_in;
-use crate::detect::change_points::Scale;
-use crate::detect::levelling::{self, Cycle};
+use crate::detect::levelling::{Levelled, Scale};
 use crate::detect::{Direction, Trend};
 use crate::series::{Better, Metric, Series};
 use crate::stats::rank::{self, TheilSen};
@@ -49,26 +48,18 @@ impl Default for TrendParams {
 
 /// One trend for each window that holds enough data, and of which the series covers half at least.
 ///
-/// Theil-Sen slope on the logarithm for multiplicative metrics, as it is for shares and for series with zeros, after
-/// the weekly profile is taken out; Sen's interval, widened for autocorrelation of first order. Over a window of less
+/// Theil-Sen slope of `levelled`, which is `series` without its weekly profile; Sen's interval, widened for autocorrelation of first order. Over a window of less
 /// than three weeks a trend is not told apart from a week that could not be estimated, and stays unclear.
 #[must_use]
-pub fn trends(series: &Series, params: &TrendParams) -> Vec<Trend> {
-    let (mut values, scale) = Scale::of(series.key.metric).apply(&series.values);
-    let cycles = Cycle::of_grid(series.period_us, series.start_us);
-    levelling::level_out(&mut values, &cycles);
-    let levelled = levelling::can_level(values.len(), &cycles);
+pub fn trends(series: &Series, levelled: &Levelled, params: &TrendParams) -> Vec<Trend> {
     let windows = params.comparison_periods.iter();
-    windows.filter_map(|&days| Window { series, values: &values, scale, levelled, days }.trend(params)).collect()
+    windows.filter_map(|&days| Window { series, levelled, days }.trend(params)).collect()
 }
 
 /// The latest days of a levelled series.
 struct Window<'a> {
     series: &'a Series,
-    values: &'a [f64],
-    scale: Scale,
-    /// Whether a week would have been seen.
-    levelled: bool,
+    levelled: &'a Levelled,
     days: u32,
 }
 
@@ -87,14 +78,14 @@ impl Window<'_> {
         let change = over_window(line.slope);
         let (a, b) = (over_window(line.lower), over_window(line.upper));
         let interval = Interval { lower: a, upper: b, level: params.level };
-        let margin = if self.scale == Scale::Share { params.margin_share } else { params.margin };
-        let told_from_a_week = self.levelled || self.days >= 21;
+        let margin = if self.levelled.scale == Scale::Share { params.margin_share } else { params.margin };
+        let told_from_a_week = self.levelled.tells_cycles || self.days >= 21;
         let direction = direction(&interval, margin, self.series.key.metric);
         Some(Trend {
             window_days: self.days,
             change,
             interval,
-            slope_per_day: if self.scale == Scale::Log { line.slope * level.exp() } else { line.slope },
+            slope_per_day: if self.levelled.scale == Scale::Log { line.slope * level.exp() } else { line.slope },
             strength: line.tau.abs().min(1.0),
             direction: if told_from_a_week { direction } else { Direction::Unclear },
             sample_size: values.len(),
@@ -105,15 +96,15 @@ impl Window<'_> {
     #[expect(clippy::cast_precision_loss, reason = "microseconds of a few years stay below 2^53")]
     fn points(&self) -> (Vec<f64>, Vec<f64>) {
         let n = buckets_in(i64::from(self.days) * DAY_US, self.series.period_us);
-        let from = self.values.len().saturating_sub(n);
+        let from = self.levelled.values.len().saturating_sub(n);
         let per_day = self.series.period_us as f64 / DAY_US as f64;
         let at = |(idx, value): (usize, &f64)| (idx as f64 * per_day, *value);
-        self.values.iter().enumerate().skip(from).filter(|(_, v)| v.is_finite()).map(at).unzip()
+        self.levelled.values.iter().enumerate().skip(from).filter(|(_, v)| v.is_finite()).map(at).unzip()
     }
 
     /// A difference on the working scale as a relative change, an absolute one for shares.
     fn change(&self, difference: f64, level: f64) -> f64 {
-        match self.scale {
+        match self.levelled.scale {
             Scale::Log => difference.exp_m1(),
             Scale::Share => difference,
             Scale::Linear if difference.abs() > 0.0 => difference / level.abs(),
@@ -162,7 +153,9 @@ mod tests {
 
     fn over(days: u32, values: &[f64], metric: Metric) -> Option<Trend> {
         let series = daily(metric, values);
-        trends(&series, &TrendParams::default()).into_iter().find(|t| t.window_days == days)
+        trends(&series, &Levelled::of_series(&series), &TrendParams::default())
+            .into_iter()
+            .find(|t| t.window_days == days)
     }
 
     #[test]
@@ -232,7 +225,8 @@ mod tests {
         assert_eq!(over(30, &noisy(10, 4, 0.1, |_| 0.0), Metric::Cost), None, "ten of thirty days");
         for (name, values) in NAMED {
             for metric in Metric::ALL {
-                let all = trends(&daily(metric, values), &TrendParams::default());
+                let series = daily(metric, values);
+                let all = trends(&series, &Levelled::of_series(&series), &TrendParams::default());
                 assert!(all.iter().all(|t| t.interval.lower <= t.interval.upper), "{name} {metric}: {all:?}");
             }
         }

@@ -5,6 +5,7 @@ use super::dataset::Target;
 use super::models::{Models, Predicted, Query};
 use crate::samples::{Samples, UNKNOWN};
 use crate::stats::robust::quantile;
+use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
 
 /// Sizes of the newest so many executions stand for what comes.
@@ -28,23 +29,25 @@ struct Recent {
 /// where size matters, by every model in `models`. Sorted by workflow, step, provider, target and size.
 #[must_use]
 pub fn predictions(models: &Models, samples: &Samples) -> Vec<Prediction> {
-    let mut out = Vec::new();
-    for ((workflow_id, step), mut recent) in recent_executions(samples) {
+    let words = &samples.vocabulary;
+    let mut targets: Vec<Target> = models.targets().collect();
+    targets.sort_unstable_by_key(|target| target.as_str());
+    let mut steps: Vec<((u32, u32), Recent)> = recent_executions(samples).into_iter().collect();
+    steps.sort_unstable_by_key(|((workflow_id, step), _)| (words.word(*workflow_id), words.word(*step)));
+    let of_step = |((workflow_id, step), mut recent): ((u32, u32), Recent)| {
         let sizes = SizeBuckets::of(&mut recent);
-        for target in models.targets().collect::<Vec<_>>() {
-            for &provider in &recent.providers {
-                let at = Place { samples, workflow_id, step, provider, recent: &recent };
-                out.extend(at.predictions(models, target, &sizes).unwrap_or_default());
+        let mut providers: Vec<u32> = recent.providers.iter().copied().collect();
+        providers.sort_unstable_by_key(|provider| words.word(*provider));
+        let mut of_step = Vec::new();
+        for provider in providers {
+            let at = Place { samples, workflow_id, step, provider, recent: &recent };
+            for &target in &targets {
+                of_step.extend(at.predictions(models, target, &sizes).unwrap_or_default());
             }
         }
-    }
-    let rank = |bucket: &str| BUCKETS.iter().position(|(name, _)| *name == bucket);
-    out.sort_by(|a, b| {
-        let key =
-            |p: &Prediction| (p.workflow_id.clone(), p.step.clone(), p.provider.clone(), p.target, rank(p.size_bucket));
-        key(a).cmp(&key(b))
-    });
-    out
+        of_step
+    };
+    steps.into_par_iter().flat_map_iter(of_step).collect()
 }
 
 fn recent_executions(samples: &Samples) -> HashMap<(u32, u32), Recent> {

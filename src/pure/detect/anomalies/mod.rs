@@ -29,9 +29,9 @@ const ANALYSIS: &str = "anomalies";
 const MIN_Z: f64 = 3.0;
 /// How much the forest's surprise counts beside that of the leading column.
 const FOREST_WEIGHT: f64 = 0.25;
-/// Only executions whose leading column is rarer than one in ten are shown to the forest: it can't make the others an
-/// anomaly, and this keeps scoring fast.
-const FOREST_FROM: f64 = std::f64::consts::LN_10;
+/// Only executions that are led by a column as rarely as one in so many are shown to the forest: it can't make the
+/// others an anomaly, and this keeps scoring fast.
+const FOREST_FROM: f64 = 10.0;
 /// Rows that the forest is grown and calibrated on.
 const FOREST_ROWS: usize = 4096;
 /// More than one in twenty executions is never strange.
@@ -197,11 +197,14 @@ impl Detector {
 
     /// Surprise of each execution whose leading column is out of the ordinary, with the forest's share.
     fn surprises(&self, all: &[Residuals]) -> Vec<(usize, Leading, f64)> {
+        let n_columns = f64::from(u32::try_from(self.columns.iter().flatten().count()).unwrap_or(u32::MAX));
+        // The most surprising of n columns is as rare as one in m where that column by itself is one in n·m.
+        let from = (FOREST_FROM * n_columns).ln();
         let candidates: Vec<(usize, Leading)> = all
             .iter()
             .enumerate()
             .filter_map(|(row, residuals)| Some((row, self.leading(residuals)?)))
-            .filter(|(_, leading)| leading.surprise >= FOREST_FROM)
+            .filter(|(_, leading)| leading.surprise >= from)
             .collect();
         let x: Vec<f32> = candidates.iter().filter_map(|(row, _)| all.get(*row)).flat_map(features).collect();
         let forest = self.forest.as_ref().map(|(forest, tail)| (forest.score(&x), tail));
@@ -217,7 +220,8 @@ impl Detector {
 
     /// The surprise that ordinary executions exceed at `rate`.
     fn learn_threshold(&self, all: &[Residuals], rate: f64) -> f64 {
-        let mut surprises = vec![0.0; all.len()];
+        let leading = |residuals| self.leading(residuals).map_or(0.0, |leading| leading.surprise);
+        let mut surprises: Vec<f64> = all.iter().map(leading).collect();
         for (row, _, surprise) in self.surprises(all) {
             if let Some(slot) = surprises.get_mut(row) {
                 *slot = surprise;

@@ -1,7 +1,7 @@
 //! What a series looks like to the segmentation: levelled, spikes removed, with its noise measured.
 
-use super::{Input, Scale};
-use crate::detect::levelling;
+use super::Input;
+use crate::detect::levelling::{Levelled, Scale};
 use crate::stats::rank::{self, MAD_TO_SIGMA};
 
 /// A spike lies this many noise sigmas from its neighbourhood's medians.
@@ -39,20 +39,19 @@ impl Observations {
     /// None where there are fewer than two segments' finite values or they do not vary. A run of strange values that is
     /// too short for a segment is a spike.
     pub(super) fn new(input: &Input<'_>, min_segment: usize) -> Option<Self> {
-        let (mut working, scale) = input.scale.apply(input.values);
-        let index: Vec<usize> = (0..working.len()).filter(|&i| working.get(i).is_some_and(|v| v.is_finite())).collect();
+        let Levelled { values, scale, .. } = input.levelled;
+        let finite = values.iter().copied().enumerate().filter(|(_, value)| value.is_finite());
+        let (index, mut values): (Vec<usize>, Vec<f64>) = finite.unzip();
         if index.len() < 2 * min_segment {
             return None;
         }
-        levelling::level_out(&mut working, input.cycles);
-        let mut values: Vec<f64> = working.into_iter().filter(|v| v.is_finite()).collect();
         let centre = rank::median(&values);
         values.iter_mut().for_each(|v| *v -= centre);
         let variances = relative_variances(&values, input.counts, &index);
         let noise = Noise::of(&values, &variances)?;
         remove_spikes(&mut values, &variances, noise.sigma, 2 * min_segment - 1);
         let weights = variances.iter().map(|v| 1.0 / v).collect();
-        Some(Self { index, values, weights, centre, sigma: noise.sigma, inflation: noise.inflation, scale })
+        Some(Self { index, values, weights, centre, sigma: noise.sigma, inflation: noise.inflation, scale: *scale })
     }
 
     /// How many.

@@ -143,17 +143,28 @@ pub(super) fn cuts(obs: &Observations, prefix: &Prefix, min_len: usize, penalty:
 
 /// Optimal partitioning with stretches that start and end at `ends`.
 fn partition(prefix: &Prefix, ends: &[usize], min_len: usize, penalty: f64) -> Vec<usize> {
-    let mut best: Vec<(f64, usize)> = Vec::with_capacity(ends.len());
-    best.push((-penalty, 0));
-    for (j, &to) in ends.iter().enumerate().skip(1) {
-        let starts = ends.iter().zip(&best).enumerate().take(j);
-        let reachable = starts.take_while(|(_, (from, _))| to - **from >= min_len);
-        let costs = reachable.map(|(i, (&from, &(cost, _)))| (cost + prefix.over(from, to).square() + penalty, i));
-        best.push(costs.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or((f64::INFINITY, 0)));
+    // The sums that a level needs, in the order in which the inner loop reads them.
+    let sums: Vec<[f64; 3]> = ends.iter().map(|&end| prefix.over(0, end)).map(|sum| [sum.w, sum.z, sum.zz]).collect();
+    let mut costs: Vec<f64> = Vec::with_capacity(ends.len());
+    let mut starts: Vec<usize> = Vec::with_capacity(ends.len());
+    costs.push(-penalty);
+    starts.push(0);
+    for (&to, [w, z, zz]) in ends.iter().zip(&sums).skip(1) {
+        let reachable = ends.iter().take(costs.len()).take_while(|from| to - **from >= min_len).count();
+        let (mut least, mut start) = (f64::INFINITY, 0);
+        for (i, (cost, [w0, z0, zz0])) in costs.iter().zip(&sums).enumerate().take(reachable) {
+            let (dw, dz) = (w - w0, z - z0);
+            let total = cost + (zz - zz0 - dz * dz / dw).max(0.0);
+            if total < least {
+                (least, start) = (total, i);
+            }
+        }
+        costs.push(least + penalty);
+        starts.push(start);
     }
     let mut path = Vec::new();
     let mut at = ends.len() - 1;
-    while let Some(&(_, from)) = best.get(at).filter(|(_, from)| *from > 0) {
+    while let Some(&from) = starts.get(at).filter(|from| **from > 0) {
         path.extend(ends.get(from));
         at = from;
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::detect::fixtures::{MONDAY_US, NAMED, noise, noisy};
+use crate::detect::levelling::Cycle;
 use crate::units::DAY_US;
 
 /// 90 values round 100 with 5 % noise and a level that depends on the position.
@@ -8,8 +9,8 @@ fn series(seed: u64, level: impl Fn(usize) -> f64) -> Vec<f64> {
 }
 
 fn look(values: &[f64]) -> Vec<Shift> {
-    let cycles = Cycle::of_grid(DAY_US, MONDAY_US);
-    change_points(Input { values, counts: None, scale: Scale::Log, cycles: &cycles }, &ChangePointParams::default())
+    let levelled = Levelled::of(values, Scale::Log, &Cycle::of_grid(DAY_US, MONDAY_US));
+    change_points(Input { levelled: &levelled, counts: None }, &ChangePointParams::default())
 }
 
 fn indices(values: &[f64]) -> Vec<usize> {
@@ -18,7 +19,8 @@ fn indices(values: &[f64]) -> Vec<usize> {
 
 fn plain(values: &[f64], min_segment: usize) -> Vec<usize> {
     let params = ChangePointParams { min_segment, ..Default::default() };
-    let found = change_points(Input { values, counts: None, scale: Scale::Linear, cycles: &[] }, &params);
+    let levelled = Levelled::of(values, Scale::Linear, &[]);
+    let found = change_points(Input { levelled: &levelled, counts: None }, &params);
     found.iter().map(|shift| shift.index).collect()
 }
 
@@ -119,9 +121,8 @@ fn autocorrelation_alone_is_rarely_a_change() {
 fn many_quiet_series_give_next_to_no_false_change() {
     let quiet: Vec<Vec<f64>> = (0..400).map(|seed| series(1000 + seed, |_| 0.0)).collect();
     let loud = series(9, |i| if i >= 45 { 0.2 } else { 0.0 });
-    let all: Vec<&Vec<f64>> = quiet.iter().chain([&loud]).collect();
-    let inputs: Vec<Input<'_>> =
-        all.iter().map(|v| Input { values: v, counts: None, scale: Scale::Log, cycles: &[] }).collect();
+    let all: Vec<Levelled> = quiet.iter().chain([&loud]).map(|v| Levelled::of(v, Scale::Log, &[])).collect();
+    let inputs: Vec<Input<'_>> = all.iter().map(|levelled| Input { levelled, counts: None }).collect();
     let found = change_points_all(&inputs, &ChangePointParams::default());
     assert_eq!(found.last().map(Vec::len), Some(1));
     assert!(found.iter().filter(|f| !f.is_empty()).count() <= 2);
@@ -134,9 +135,8 @@ fn values_of_few_executions_weigh_less() {
     let values: Vec<f64> = (0..90)
         .map(|i| 100.0 * (wide[i] / f64::from(counts[i]).sqrt() + if i >= 45 { 0.15 } else { 0.0 }).exp())
         .collect();
-    let with = |counts| {
-        change_points(Input { values: &values, counts, scale: Scale::Log, cycles: &[] }, &ChangePointParams::default())
-    };
+    let levelled = Levelled::of(&values, Scale::Log, &[]);
+    let with = |counts| change_points(Input { levelled: &levelled, counts }, &ChangePointParams::default());
     let (weighted, plain) = (with(Some(&counts[..])), with(None));
     let width = |found: &[Shift]| found.first().map_or(f64::INFINITY, |s| s.effect_upper - s.effect_lower);
     assert!(matches!(weighted[..], [s] if s.index.abs_diff(45) <= 6), "{weighted:?}");
