@@ -6,7 +6,10 @@ pub mod ingest;
 pub mod init;
 pub mod ledger;
 pub mod migrate;
+pub mod model;
+mod model_file;
 pub mod output;
+pub mod predict;
 pub mod recommend;
 pub mod replay;
 pub mod report;
@@ -15,6 +18,7 @@ pub mod run;
 pub mod schedule;
 pub mod table;
 mod target;
+pub mod train;
 
 use crate::error::Result;
 use clap::{Parser, Subcommand};
@@ -54,6 +58,12 @@ enum Command {
     Recommend(recommend::RecommendArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
+    /// Learn to predict a column of any Parquet or CSV from others; writes a model.
+    Train(train::TrainArgs),
+    /// Predict the rows of any Parquet or CSV with a model.
+    Predict(predict::PredictArgs),
+    /// Show what a model is.
+    Model(model::ModelArgs),
     /// Bring the Postgres schema up or down.
     Migrate(migrate::MigrateArgs),
     /// Show or verify the history of commits.
@@ -97,6 +107,9 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Backtest(args) => backtest::backtest(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
+        Command::Train(args) => train::train(&args).await,
+        Command::Predict(args) => predict::predict(&args).await,
+        Command::Model(args) => model::model(&args).await,
         Command::Migrate(args) => migrate::migrate(&args).await,
         Command::Ledger(args) => ledger::ledger(&args).await,
     }

@@ -15,8 +15,10 @@ pub struct Table {
     pub features: Vec<(String, Column)>,
     /// What rows belong to, where they are grouped; a null belongs to no group.
     pub group: Option<Words>,
-    /// Seconds since the epoch where a time is known; NaN is unknown.
+    /// Seconds since the epoch (or numbers of any unit that order rows) where a time is known; NaN is unknown.
     pub seconds: Option<Vec<f64>>,
+    /// Whether `seconds` are seconds since the epoch, so that they have hours and days.
+    pub has_calendar: bool,
 }
 
 /// What a feature was when the model was trained.
@@ -63,6 +65,8 @@ pub(crate) struct Rows {
     pub(crate) n_groups: usize,
     /// (n,), or empty where the table has no time.
     pub(crate) seconds: Vec<f64>,
+    /// Which of the numbers is the day, where rows are placed in a calendar.
+    pub(crate) day: Option<usize>,
 }
 
 impl Encoding {
@@ -141,7 +145,19 @@ impl Rows {
             group: codes(&self.group),
             n_groups: self.n_groups,
             seconds: if self.seconds.is_empty() { Vec::new() } else { numbers(&self.seconds) },
+            day: self.day,
         }
+    }
+
+    /// Of each group whether any of `picked` belongs to it: (n_groups,)
+    pub(crate) fn has_rows(&self, picked: &[u32]) -> Vec<bool> {
+        let mut out = vec![false; self.n_groups];
+        for group in picked.iter().filter_map(|&row| self.group.get(row as usize)) {
+            if let Some(has) = out.get_mut(*group as usize) {
+                *has = true;
+            }
+        }
+        out
     }
 
     /// Rows by group, (n_groups,); those of no known group are in none.
