@@ -39,13 +39,14 @@ class Bench:
             raise SystemExit(f"{' '.join(args)}: exit {done.returncode}\n{done.stderr}")
         return done
 
-    def predict(self, train, test, target, features, group=None, level=0.9, more=()):
+    def predict(self, train, test, target, features, group=None, time=None, level=0.9, more=()):
         """Rows of `test` by a model of `train`: point, lower, upper."""
         paths = [f"{self.folder}/{name}" for name in ("train.parquet", "test.parquet", "model", "out.parquet")]
-        columns = list(dict.fromkeys([*features, *([group] if group else [])]))
+        columns = [*features, *([group] if group else []), *([time] if time else [])]
         train[[*columns, target]].to_parquet(paths[0], index=False)
         test[columns].to_parquet(paths[1], index=False)
-        options = ["--target", target, "--features", ",".join(features), *(["--group", group] if group else []), *more]
+        options = ["--target", target, "--features", ",".join(features), *(["--group", group] if group else []),
+                   *(["--time", time] if time else []), *more]
         self.run("train", paths[0], "--model", paths[2], *options)
         self.run("predict", paths[1], "--model", paths[2], "--out", paths[3], "--level", str(level))
         return pd.read_parquet(paths[3])
@@ -219,6 +220,11 @@ def leak(bench):
     tell(set="leak", exit=2, sentence=refused.stderr.strip().splitlines()[-1])
 
 
+def calendar(steps, last):
+    at = steps.started_at
+    return {"hour": at.dt.hour, "weekday": at.dt.weekday, "day": np.minimum(at, last).astype("int64") // 86_400_000_000}
+
+
 def synth(bench):
     """75 days of synthetic history against the 15 after them. LightGBM gets the same rows, and no interval."""
     import glob
@@ -236,11 +242,13 @@ def synth(bench):
     for target in ("duration_ms", "memory_mb"):
         a, b = (t[t[target].notna() & (t[target] > 0)] for t in (train, test))
         bench.cpu_s = 0.0
-        predicted = bench.predict(a, b, target, features, "step")
+        predicted = bench.predict(a, b, target, features, "step", "started_at")
         ours = bench.cpu_s
         actual = b[target]
         started = time.process_time()
-        rival = lightgbm_predict(a, b, target, ["step", *features], objective="regression")
+        times = ["hour", "weekday", "day"]
+        rival = lightgbm_predict(a.assign(**calendar(a, cut)), b.assign(**calendar(b, cut)), target,
+                                 ["step", *features, *times], objective="regression")
         lightgbm_cpu = time.process_time() - started
         ratio = float(np.median(predicted.upper / predicted.lower))
         tell(set="synth", target=target, train=len(a), test=len(b), mdape=float(np.median(errors(actual, predicted.point))),

@@ -24,5 +24,6 @@ mod rollups;
 mod s3;
 mod schedule;
 mod stores;
+mod train;
 mod workplace;
 mod zones;

@@ -37,7 +37,8 @@ impl UsualSlopes {
         Self { sums: vec![(START_GROUPS * start, START_GROUPS); n_features] }
     }
 
-    fn mean(&self, feature: usize) -> f64 {
+    /// The usual slope of a feature.
+    pub(crate) fn mean(&self, feature: usize) -> f64 {
         self.sums.get(feature).map_or(0.0, |(sum, weight)| sum / weight)
     }
 
@@ -200,7 +201,8 @@ impl Line {
     }
 }
 
-fn known(gap: f64) -> f64 {
+/// Nothing for what is unknown.
+pub(crate) fn known(gap: f64) -> f64 {
     if gap.is_nan() { 0.0 } else { gap }
 }
 

@@ -128,6 +128,24 @@ fn each_group_is_found_out() {
 }
 
 #[test]
+fn beyond_the_sizes_that_were_seen_growth_is_as_usual() {
+    // Ten groups in proportion to the size; one whose few small executions suggest a cube.
+    let mut data = executions(400);
+    data.group = (0..400).map(|i| i % 10).collect();
+    data.target = data.numeric[0].iter().map(|size| 1e-5 * size).collect();
+    for (i, size) in (0_i64..).zip([1e6_f64, 1.1e6, 1.2e6, 1e9]) {
+        data.group.push(10);
+        data.numeric[0].push(size);
+        data.target.push(if i < 3 { 10.0 * (size / 1e6).powi(3) } else { 1e4 });
+        data.start.push(10_000 + 100 * i);
+        data.end.push(Some(10_050 + 100 * i));
+    }
+    let told = answers(&data, Order::Start);
+    let ratio = told.point[403] / (10.0 * 1.2_f64.powi(3) * 1e9 / 1.2e6);
+    assert!((ratio - 1.0).abs() < 0.1, "{ratio}");
+}
+
+#[test]
 fn intervals_are_nested_and_hold_the_point() {
     let told = answers(&executions(400), Order::Start);
     for row in (0..400).filter(|row| !told.point[*row].is_nan()) {

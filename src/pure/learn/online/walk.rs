@@ -6,7 +6,7 @@ use super::events::{Event, Order, events};
 use super::experts::{Experts, Losses, N, View};
 use super::history::History;
 use super::scale::{Scale, feature};
-use super::slopes::{Line, UsualSlopes};
+use super::slopes::{Line, UsualSlopes, known};
 use super::{Answers, Executions, OnlineParams, Speaker};
 use crate::samples::UNKNOWN;
 
@@ -65,6 +65,8 @@ struct Common {
     experts: Experts,
     shifts: Vec<f64>,
     distances: Vec<f64>,
+    /// The features of a row, moved into the range of what is known.
+    inside: Vec<f64>,
 }
 
 /// A row's features.
@@ -107,6 +109,7 @@ impl<'a> Walk<'a> {
                 experts: Experts::new(),
                 shifts: Vec::new(),
                 distances: Vec::new(),
+                inside: Vec::new(),
             },
             pending: (0..n).map(|_| None).collect(),
             features: Features::default(),
@@ -214,8 +217,14 @@ impl Common {
         self.distances.resize(n, 0.0);
         if !numeric.is_empty() {
             let rows = asked.history.numeric(numeric.len()).chunks_exact(numeric.len());
+            // A line is known where executions were; beyond, growth is as usual.
+            self.inside.clear();
+            self.inside.extend(numeric.iter().enumerate().map(|(feature, x)| within(*x, rows.clone(), feature)));
+            let beyond = numeric.iter().zip(&self.inside).enumerate();
+            let beyond: f64 = beyond.map(|(feature, (x, inside))| known(self.usual.mean(feature) * (x - inside))).sum();
+            self.shifts.iter_mut().for_each(|shift| *shift = beyond);
             for ((shift, distance), row) in self.shifts.iter_mut().zip(&mut self.distances).zip(rows) {
-                add_numeric(shift, distance, numeric, row, &slopes);
+                add_numeric(shift, distance, (numeric, &self.inside), row, &slopes);
             }
         }
         if !categorical.is_empty() {
@@ -248,11 +257,21 @@ impl Common {
     }
 }
 
-fn add_numeric(shift: &mut f64, distance: &mut f64, asked: &[f64], known: &[f64], slopes: &[f64]) {
-    for ((a, b), slope) in asked.iter().zip(known).zip(slopes) {
+/// The nearest value to `x` in the range of a feature in `rows`.
+fn within<'a>(x: f64, rows: impl Iterator<Item = &'a [f64]>, feature: usize) -> f64 {
+    let values = rows.filter_map(|row| row.get(feature)).filter(|value| !value.is_nan());
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(*x), high.max(*x)));
+    if low <= high { x.clamp(low, high) } else { x }
+}
+
+/// What one known execution is off: `asked` are the features of the one that is predicted, and where they lie in the
+/// range of what is known.
+fn add_numeric(shift: &mut f64, distance: &mut f64, asked: (&[f64], &[f64]), execution: &[f64], slopes: &[f64]) {
+    let asked = asked.0.iter().zip(asked.1);
+    for (((a, inside), b), slope) in asked.zip(execution).zip(slopes) {
         let gap = a - b;
         if gap.is_finite() {
-            *shift += slope * gap;
+            *shift += slope * (inside - b);
             let felt = slope.abs().max(LEAST_SLOPE) * gap;
             *distance += felt * felt;
         } else if a.is_nan() != b.is_nan() {

@@ -79,6 +79,21 @@ impl Cholesky {
         2.0 * self.rows().map(|(i, row)| row[i].ln()).sum::<f64>()
     }
 
+    /// The diagonal of A⁻¹: (n,).
+    pub(super) fn inverse_diagonal(&self) -> Vec<f64> {
+        let n = self.n;
+        let mut column = vec![0.0; n];
+        let of = |k: usize| {
+            // The k-th column of L⁻¹, of which nothing lies above k.
+            column[k] = 1.0 / self.lower[k * n + k];
+            for (i, row) in self.rows().skip(k + 1) {
+                column[i] = -dot(&row[k..i], &column[k..i]) / row[i];
+            }
+            dot(&column[k..], &column[k..])
+        };
+        (0..n).map(of).collect()
+    }
+
     /// A⁻¹, all of it, row-major.
     pub(super) fn inverse(&self) -> Vec<f64> {
         let n = self.n;

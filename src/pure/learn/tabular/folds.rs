@@ -174,6 +174,12 @@ pub(super) fn folds(rows: &Rows, configurations: &[u32], gate: Option<&Gate>, se
     out
 }
 
+/// The last comparison within what is known: of the latest rows, or of a part of the configurations.
+pub(super) fn last_within(rows: &Rows, configurations: &[u32], seed: u64) -> Option<Fold> {
+    let all = if rows.seconds.is_empty() { shuffled(rows, configurations, seed) } else { forward(rows) };
+    all.into_iter().next_back().filter(|fold| !fold.training.is_empty() && !fold.test.is_empty())
+}
+
 /// Test rows whose group is among the training rows.
 fn known_groups(rows: &Rows, training: &[u32], test: Vec<u32>) -> Vec<u32> {
     let has_rows = rows.has_rows(training);

@@ -6,6 +6,7 @@
 use super::folds::Situation;
 use super::learner::Learner;
 use super::scale::Scale;
+use super::spread::Spread;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -77,6 +78,18 @@ impl Held {
         predicted.and_then(|p| p.get(row)).copied().unwrap_or_default()
     }
 
+    /// What a blend predicts of a row.
+    pub(super) fn blend(&self, shares: &Shares, row: usize) -> f64 {
+        let own = self.groups.get(row).and_then(|group| shares.own.get(group)).unwrap_or(&shares.pooled);
+        blended(own, |learner| self.at(learner, row))
+    }
+
+    /// How far outcomes lie from a blend.
+    pub(super) fn spread(&self, shares: &Shares) -> Option<Spread> {
+        let residuals = self.actual.iter().enumerate().map(|(row, y)| y - self.blend(shares, row));
+        Spread::of(&residuals.collect::<Vec<f64>>(), &self.groups)
+    }
+
     /// What an error costs: its size, wild ones no more than a bound.
     fn losses(&self, scale: Scale, learner: usize) -> Option<Vec<f64>> {
         let predicted = self.predicted.get(learner)?.as_ref()?;
@@ -85,17 +98,7 @@ impl Held {
 
     /// Mean loss of a blend with these shares for each group.
     fn blended_loss(&self, scale: Scale, shares: &Shares) -> f64 {
-        let total: f64 = (0..self.actual.len())
-            .zip(&self.groups)
-            .map(|(row, group)| {
-                let own = shares.own.get(group).unwrap_or(&shares.pooled);
-                loss(
-                    scale,
-                    blended(own, |learner| self.at(learner, row)),
-                    self.actual.get(row).copied().unwrap_or_default(),
-                )
-            })
-            .sum();
+        let total: f64 = self.actual.iter().enumerate().map(|(row, y)| loss(scale, self.blend(shares, row), *y)).sum();
         total / count(self.actual.len().max(1))
     }
 

@@ -31,6 +31,8 @@ mod repeats;
 pub mod rows;
 pub mod scale;
 mod spread;
+#[cfg(test)]
+mod tests;
 mod train;
 mod trees;
 mod trial;

@@ -5,13 +5,13 @@ use super::calendar::Calendar;
 use super::card::{Card, GroupSkip, NamedPlane, Part, Score};
 use super::folds::{Gate, Situation, folds};
 use super::learner::{Data, Fit, Fitted, Learner};
-use super::mix::{Held, Mix, Shares, blended};
+use super::mix::{Held, Mix, Shares};
 use super::model::Model;
 use super::repeats::Repeats;
 use super::rows::{Encoding, Rows, Table};
 use super::scale::Scale;
 use super::spread::Spread;
-use super::trial::{held_out, sample};
+use super::trial::{calibrated, held_out, sample};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -159,6 +159,9 @@ impl Trial {
             out.score(*situation, held, &shares, learners, data.scale);
             out.mix.situations.insert(*situation, shares);
         }
+        if picked.len() < data.rows.n {
+            out.calibrate(learners, data, gate);
+        }
         if out.mix.situations.is_empty() {
             // Too few rows to hold any out: the simplest learner that was allowed.
             let mut pooled = vec![0.0; learners.len()];
@@ -168,13 +171,19 @@ impl Trial {
         out
     }
 
+    /// Spreads anew, of what counts, where the trial saw a part of the rows.
+    fn calibrate(&mut self, learners: &[Learner], data: &Data<'_>, gate: Option<&Gate>) {
+        let counting: Vec<bool> = (0..learners.len()).map(|at| self.mix.largest(at) >= LEAST_SHARE).collect();
+        let tells_repeated = self.mix.situations.contains_key(&Situation::Repeated);
+        for (situation, held) in calibrated(learners, &counting, data, gate, tells_repeated) {
+            let spread = self.mix.situations.get(&situation).and_then(|shares| held.spread(shares));
+            self.spreads.extend(spread.map(|spread| (situation, spread)));
+        }
+    }
+
     fn score(&mut self, situation: Situation, held: &Held, shares: &Shares, learners: &[Learner], scale: Scale) {
-        let blend = |row: usize| {
-            let own = held.groups.get(row).and_then(|group| shares.own.get(group)).unwrap_or(&shares.pooled);
-            blended(own, |learner| held.at(learner, row))
-        };
-        let residuals: Vec<f64> = held.actual.iter().enumerate().map(|(row, y)| y - blend(row)).collect();
-        self.spreads.extend(Spread::of(&residuals, &held.groups).map(|spread| (situation, spread)));
+        let blend = |row: usize| held.blend(shares, row);
+        self.spreads.extend(held.spread(shares).map(|spread| (situation, spread)));
         self.scores.extend(Score::of(situation, "model", &held.pairs(scale, blend)));
         for (learner, predicted) in learners.iter().zip(&held.predicted) {
             if let Some(predicted) = predicted {

@@ -1,6 +1,6 @@
 //! Learners tried out on held-out rows.
 
-use super::folds::{Fold, Gate, Situation};
+use super::folds::{Fold, Gate, Situation, last_within};
 use super::learner::{Data, Fit, Fitted, Learner};
 use super::mix::Held;
 use super::repeats::Repeats;
@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 
 /// Rows that learners are compared on at most: more change no choice.
 const MOST_ROWS: usize = 12_000;
+/// Residuals that spreads are learned from at most.
+const MOST_ROWS_TO_CALIBRATE: usize = 100_000;
+/// Groups that they come from at most: what holds for so many holds for the others, and with more rows of each it is
+/// nearer to what all rows would show.
+const MOST_GROUPS: usize = 150;
 /// Of a group at least so many of them.
 const LEAST_OF_GROUP: usize = 12;
 /// Where fewer than one in so many held-out rows repeat others, they are too few to be a situation of their own.
@@ -18,14 +23,15 @@ const LEAST_REPEATED: usize = 10;
 /// After the first comparison in a situation, a costly learner that errs so many times as much as the best drops out.
 const OUT_AT: f64 = 1.6;
 
-/// Evenly chosen rows, so that groups keep their rows and times their order; all, where they are few.
+/// Evenly chosen rows of evenly chosen groups, so that times keep their order; all, where they are few.
 pub(super) fn sample(rows: &Rows) -> Vec<u32> {
     if rows.n <= MOST_ROWS {
         return (0..).zip(0..rows.n).map(|(row, _)| row).collect();
     }
-    let groups = rows.by_group();
-    let filled = groups.iter().filter(|members| !members.is_empty()).count();
-    let most = (MOST_ROWS / filled.max(1)).max(LEAST_OF_GROUP);
+    let groups: Vec<Vec<u32>> = rows.by_group().into_iter().filter(|members| !members.is_empty()).collect();
+    let every = groups.len().div_ceil(MOST_GROUPS).max(1);
+    let groups: Vec<Vec<u32>> = groups.into_iter().step_by(every).collect();
+    let most = (MOST_ROWS / groups.len().max(1)).max(LEAST_OF_GROUP);
     let seconds = |row: &u32| rows.seconds.get(*row as usize).copied().unwrap_or_default();
     let mut out: Vec<u32> = Vec::new();
     for mut members in groups {
@@ -61,26 +67,61 @@ pub(super) fn held_out(
         let of_kind = folds.iter().zip(&repeats).filter(|(fold, _)| fold.situation == kind);
         for (number, (fold, repeats)) in of_kind.enumerate() {
             let predictions = predict_fold(learners, &racing, &like, data, fold);
-            let is_repeated = |row: u32| tells_repeated && repeats.hold(data.rows, row as usize);
-            let place = |row: &u32| match gate {
-                _ if kind == Situation::Within && is_repeated(*row) => Situation::Repeated,
-                Some(gate) if kind == Situation::Within => gate.half(data.rows, *row as usize),
-                _ => kind,
-            };
-            let places: Vec<Situation> = fold.test.iter().map(place).collect();
-            for situation in Situation::ALL {
-                let at: Vec<usize> = (0..places.len()).filter(|at| places.get(*at) == Some(&situation)).collect();
-                if !at.is_empty() {
-                    let held = out.entry(situation).or_insert_with(|| Held::new(learners.len()));
-                    held.add(data, fold, &at, &predictions);
-                }
-            }
+            let repeats = Some(repeats).filter(|_| tells_repeated);
+            hold(&mut out, data, fold, &places(data.rows, fold, gate, repeats), &predictions);
             if number == 0 {
                 drop_the_worst(&mut racing, learners, &out);
             }
         }
     }
     out
+}
+
+/// What the learners that count, fitted to most of all rows, predict of the rest: residuals of a trial on few rows are
+/// larger than those of a model of all.
+pub(super) fn calibrated(
+    learners: &[Learner],
+    counting: &[bool],
+    data: &Data<'_>,
+    gate: Option<&Gate>,
+    tells_repeated: bool,
+) -> BTreeMap<Situation, Held> {
+    let mut out = BTreeMap::new();
+    let Some(mut fold) = last_within(data.rows, data.configurations, data.seed) else { return out };
+    let stride = fold.test.len().div_ceil(MOST_ROWS_TO_CALIBRATE).max(1);
+    fold.test = fold.test.into_iter().step_by(stride).collect();
+    let predictions = predict_fold(learners, counting, &vec![None; learners.len()], data, &fold);
+    let repeats = tells_repeated.then(|| Repeats::of(data.rows, &fold.training));
+    hold(&mut out, data, &fold, &places(data.rows, &fold, gate, repeats.as_ref()), &predictions);
+    out
+}
+
+/// The situation of every test row of a fold: (n_test,)
+fn places(rows: &Rows, fold: &Fold, gate: Option<&Gate>, repeats: Option<&Repeats>) -> Vec<Situation> {
+    let is_within = fold.situation == Situation::Within;
+    let place = |row: &u32| match gate {
+        _ if is_within && repeats.is_some_and(|repeats| repeats.hold(rows, *row as usize)) => Situation::Repeated,
+        Some(gate) if is_within => gate.half(rows, *row as usize),
+        _ => fold.situation,
+    };
+    fold.test.iter().map(place).collect()
+}
+
+/// Adds the test rows of a fold, each where it belongs.
+fn hold(
+    out: &mut BTreeMap<Situation, Held>,
+    data: &Data<'_>,
+    fold: &Fold,
+    places: &[Situation],
+    predictions: &[Option<Vec<f64>>],
+) {
+    for situation in Situation::ALL {
+        let at: Vec<usize> = (0..places.len()).filter(|at| places.get(*at) == Some(&situation)).collect();
+        if !at.is_empty() {
+            let held = out.entry(situation).or_insert_with(|| Held::new(predictions.len()));
+            held.add(data, fold, &at, predictions);
+        }
+    }
 }
 
 /// Held-out rows with a configuration that came over and over, and all, of the folds within.
