@@ -146,9 +146,12 @@ pub(crate) fn tables(
     outputs.encode(context.as_of)
 }
 
+/// Makes the file of a table as of an instant.
+type Encode = Box<dyn FnOnce(DateTime<Utc>) -> Result<Output> + Send>;
+
 /// Rows of several tables that wait to be encoded at the same time.
 #[derive(Default)]
-struct Outputs(Vec<Box<dyn FnOnce(DateTime<Utc>) -> Result<Output> + Send>>);
+struct Outputs(Vec<Encode>);
 
 impl Outputs {
     fn add<R: Row + Send + 'static>(&mut self, rows: Vec<R>) {

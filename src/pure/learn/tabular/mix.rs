@@ -18,8 +18,8 @@ const TEMPERATURES: [f64; 4] = [0.01, 0.05, 0.15, 0.5];
 const WORTH: f64 = 0.05;
 /// A flexible learner must err less than a line by this share.
 const FLEXIBLE: f64 = 0.1;
-/// A factor of more than e² is as wrong as any.
-const MOST_LOG_ERROR: f64 = 2.0;
+/// A factor of more than two is as wrong as any.
+const MOST_LOG_ERROR: f64 = std::f64::consts::LN_2;
 /// Shares below this are dropped.
 const LEAST_SHARE: f64 = 0.05;
 /// A group's rows beyond so many add nothing to its say in what holds for all.
