@@ -150,6 +150,17 @@ pub(crate) fn unfit(target: &str, group: &str, n: u64, in20: f64, accuracy_thres
     })
 }
 
+/// So many of `n`, rounded.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a count is a count"
+)]
+pub(crate) fn share(n: usize, share: f64) -> usize {
+    ((n as f64 * share).round() as usize).min(n)
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]

@@ -7,6 +7,7 @@ use super::dataset::{Dataset, Features, Target, groups};
 use super::models::{Models, TargetModel};
 use super::pooling::{Pooled, StepSummary};
 use super::regression::{Calibration, Expected, FittedGroup, GroupFit, StepModel};
+use super::share;
 use crate::detect::{Skip, SkipSubject};
 use crate::samples::Samples;
 use crate::stats::robust::median;
@@ -164,16 +165,6 @@ impl Parts {
     fn test_rows(self, data: &Dataset) -> Range<usize> {
         self.calibration..data.len()
     }
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of a count is a count"
-)]
-fn share(n: usize, share: f64) -> usize {
-    ((n as f64 * share).round() as usize).min(n)
 }
 
 fn train_target(samples: &Samples, params: &TrainParams, target: Target, groups: &[Group<'_>], models: &mut Models) {

@@ -50,8 +50,6 @@ pub(crate) struct Effects {
     groups: Vec<Option<Own>>,
     /// For rows of groups never seen: from the differences between groups.
     unseen: Own,
-    /// Robust standard deviation of the residuals.
-    pub(super) scale: f64,
 }
 
 /// Sums over the rows of a group, weighted; products are row-major, lower triangle.
@@ -269,8 +267,6 @@ impl Effects {
             weights.iter_mut().zip(precision).for_each(|(weight, precision)| *weight *= precision);
             out = Self::weighted(rows, y, &basis, &by_group, &weights);
         }
-        let mut sizes: Vec<f64> = out.residuals(rows, y).into_iter().map(f64::abs).collect();
-        out.scale = if sizes.is_empty() { 0.0 } else { MAD_TO_STD * median(&mut sizes) };
         out
     }
 
@@ -304,7 +300,7 @@ impl Effects {
                 *place = Some(own);
             }
         }
-        Self { basis: basis.clone(), groups: owns, unseen, scale: 0.0 }
+        Self { basis: basis.clone(), groups: owns, unseen }
     }
 
     /// Expected outcomes: (n_rows,)

@@ -3,6 +3,7 @@
 use super::basis::Transform;
 use super::repeats::Repeats;
 use super::rows::Rows;
+use crate::learn::share;
 use crate::samples::UNKNOWN;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -25,7 +26,7 @@ const LEAST_SIZES: usize = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Situation {
-    /// Its very features and group came over and over ([`super::repeats`]).
+    /// Its very features and group came over and over (`repeats`).
     Repeated,
     /// Its group is known, its size lies among those seen, in their smaller half or among sizes seen over and over.
     Within,
@@ -174,10 +175,16 @@ pub(super) fn folds(rows: &Rows, configurations: &[u32], gate: Option<&Gate>, se
     out
 }
 
-/// The last comparison within what is known: of the latest rows, or of a part of the configurations.
-pub(super) fn last_within(rows: &Rows, configurations: &[u32], seed: u64) -> Option<Fold> {
-    let all = if rows.seconds.is_empty() { shuffled(rows, configurations, seed) } else { forward(rows) };
-    all.into_iter().next_back().filter(|fold| !fold.training.is_empty() && !fold.test.is_empty())
+/// One comparison of each kind within what is known: of the latest rows, or of a part of the configurations and of a
+/// stretch of every group.
+pub(super) fn last_within(rows: &Rows, configurations: &[u32], seed: u64) -> Vec<Fold> {
+    let kinds = if rows.seconds.is_empty() {
+        vec![shuffled(rows, configurations, seed), stretches(rows)]
+    } else {
+        vec![forward(rows)]
+    };
+    let last = kinds.into_iter().filter_map(|folds| folds.into_iter().next_back());
+    last.filter(|fold| !fold.training.is_empty() && !fold.test.is_empty()).collect()
 }
 
 /// Test rows whose group is among the training rows.
@@ -228,16 +235,6 @@ fn held_by_part(rows: &Rows, part: impl Fn(u32) -> Option<u32>) -> Vec<Fold> {
         Fold { situation: Situation::Within, test: known_groups(rows, &training, test), training }
     };
     (0..PARTS).map(fold).collect()
-}
-
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share of a count is a count"
-)]
-fn share(n: usize, share: f64) -> usize {
-    ((n as f64 * share).round() as usize).min(n)
 }
 
 fn forward(rows: &Rows) -> Vec<Fold> {

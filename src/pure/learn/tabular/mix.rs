@@ -30,6 +30,8 @@ const MOST_SAY: f64 = 50.0;
 pub(super) struct Held {
     pub(super) groups: Vec<u32>,
     pub(super) actual: Vec<f64>,
+    /// The median of what each was predicted from: the rival that everybody has.
+    pub(super) middles: Vec<f64>,
     /// By learner: (n_held,); none where it dropped out.
     pub(super) predicted: Vec<Option<Vec<f64>>>,
 }

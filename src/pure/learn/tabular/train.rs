@@ -191,9 +191,8 @@ impl Trial {
                 self.scores.extend(Score::of(situation, learner.as_str(), &held.pairs(scale, own)));
             }
         }
-        let mut actual = held.actual.clone();
-        let median = crate::stats::robust::median(&mut actual);
-        self.scores.extend(Score::of(situation, "global_median", &held.pairs(scale, |_| median)));
+        let middle = |row: usize| held.middles.get(row).copied().unwrap_or_default();
+        self.scores.extend(Score::of(situation, "global_median", &held.pairs(scale, middle)));
     }
 }
 

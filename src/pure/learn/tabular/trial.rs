@@ -6,6 +6,7 @@ use super::mix::Held;
 use super::repeats::Repeats;
 use super::rows::Rows;
 use super::scale::Scale;
+use crate::stats::robust::median;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -87,12 +88,13 @@ pub(super) fn calibrated(
     tells_repeated: bool,
 ) -> BTreeMap<Situation, Held> {
     let mut out = BTreeMap::new();
-    let Some(mut fold) = last_within(data.rows, data.configurations, data.seed) else { return out };
-    let stride = fold.test.len().div_ceil(MOST_ROWS_TO_CALIBRATE).max(1);
-    fold.test = fold.test.into_iter().step_by(stride).collect();
-    let predictions = predict_fold(learners, counting, &vec![None; learners.len()], data, &fold);
-    let repeats = tells_repeated.then(|| Repeats::of(data.rows, &fold.training));
-    hold(&mut out, data, &fold, &places(data.rows, &fold, gate, repeats.as_ref()), &predictions);
+    for mut fold in last_within(data.rows, data.configurations, data.seed) {
+        let stride = fold.test.len().div_ceil(MOST_ROWS_TO_CALIBRATE).max(1);
+        fold.test = fold.test.into_iter().step_by(stride).collect();
+        let predictions = predict_fold(learners, counting, &vec![None; learners.len()], data, &fold);
+        let repeats = tells_repeated.then(|| Repeats::of(data.rows, &fold.training));
+        hold(&mut out, data, &fold, &places(data.rows, &fold, gate, repeats.as_ref()), &predictions);
+    }
     out
 }
 
@@ -115,11 +117,14 @@ fn hold(
     places: &[Situation],
     predictions: &[Option<Vec<f64>>],
 ) {
+    let mut known: Vec<f64> = fold.training.iter().map(|&row| outcome(data, row)).collect();
+    let middle = median(&mut known);
     for situation in Situation::ALL {
         let at: Vec<usize> = (0..places.len()).filter(|at| places.get(*at) == Some(&situation)).collect();
         if !at.is_empty() {
             let held = out.entry(situation).or_insert_with(|| Held::new(predictions.len()));
             held.add(data, fold, &at, predictions);
+            held.middles.resize(held.actual.len(), middle);
         }
     }
 }
