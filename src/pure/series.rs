@@ -1,6 +1,6 @@
 //! A metric over time: one value a bucket on a regular grid, with its distribution.
 
-use crate::stats::sketch::Sketch;
+use crate::stats::sketch::{Sketch, Sketches};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -202,7 +202,7 @@ pub struct Series {
     /// Executions behind each value.
     pub counts: Vec<u32>,
     /// Distribution of the executions in each bucket, in step with `values`.
-    pub sketches: Vec<Sketch>,
+    pub sketches: Sketches,
 }
 
 impl Series {
@@ -228,10 +228,6 @@ impl Series {
     /// The distribution of all executions in buckets `from..to`.
     #[must_use]
     pub fn merged(&self, from: usize, to: usize) -> Sketch {
-        let mut all = Sketch::default();
-        for sketch in self.sketches.iter().take(to).skip(from) {
-            all.merge(sketch);
-        }
-        all
+        self.sketches.merged(from..to)
     }
 }

@@ -100,9 +100,9 @@ fn has_distribution(metric: Metric) -> bool {
     !metric.is_ratio() && metric != Metric::Throughput
 }
 
-/// One day of one series: what is kept of a day for analysis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DailyCell {
+/// What a day of a series is about.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CellKey {
     /// Code of the workflow in the digest's vocabulary.
     pub workflow_id: u32,
     /// Code of its type.
@@ -111,6 +111,13 @@ pub struct DailyCell {
     pub step: u32,
     /// What is measured.
     pub metric: Metric,
+}
+
+/// One day of one series: what is kept of a day for analysis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DailyCell {
+    /// What it is about.
+    pub key: CellKey,
     /// The day's distribution over all providers and platforms.
     pub sketch: Sketch,
 }
@@ -168,29 +175,14 @@ fn reduce(day: &Day, metrics: &[Metric], mut take: impl FnMut(&Group, Metric, bo
     // In the order of their names: that is the order of the file.
     let mut metrics = metrics.to_vec();
     metrics.sort_unstable_by_key(|metric| metric.as_str());
+    let orders = [&day.runs, &day.steps].map(|rows| (rows, key_order(rows, &ranks)));
+    let mut all_series: Vec<_> = orders.iter().flat_map(|(rows, order)| by_series(rows, order, &ranks)).collect();
+    // The series of a run comes before those of its steps.
+    all_series.sort_by_key(|(key, ..)| *key);
     let mut work = Work::default();
-    for rows in [&day.runs, &day.steps] {
-        reduce_rows(rows, &ranks, &metrics, &mut work, &mut take);
-    }
-}
-
-fn reduce_rows(
-    rows: &Executions,
-    ranks: &[u32],
-    metrics: &[Metric],
-    work: &mut Work,
-    take: &mut impl FnMut(&Group, Metric, bool, &mut Work),
-) {
-    let rank = |code: u32| ranks.get(code as usize).map_or(0, |r| r + 1);
-    let series = |i: usize| (rank(rows.workflow_id[i]), rank(rows.workflow_type[i]), rank(rows.step[i]));
-    let key = |i: usize| (series(i), rank(rows.provider[i]), rank(rows.platform[i]));
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_cached_key(|&i| {
-        (key(i), rows.bucket_us[i], rank(rows.run[i]), rank(rows.step_id[i]), rows.attempt[i])
-    });
-    for of_series in order.chunk_by(|&a, &b| series(a) == series(b)) {
+    for (_, rows, of_series) in all_series {
         let mut is_new_series = true;
-        for members in of_series.chunk_by(|&a, &b| key(a) == key(b)) {
+        for members in of_series.chunk_by(|&a, &b| group_key(rows, a, &ranks) == group_key(rows, b, &ranks)) {
             let Some(&first) = members.first() else { continue };
             let group = Group {
                 workflow_id: rows.workflow_id[first],
@@ -199,16 +191,51 @@ fn reduce_rows(
                 provider: rows.provider[first],
                 platform: rows.platform[first],
             };
-            for &metric in metrics {
-                five_minutes(rows, members, metric, work);
+            for &metric in &metrics {
+                five_minutes(rows, members, metric, &mut work);
                 if work.values.is_empty() {
                     continue;
                 }
-                take(&group, metric, is_new_series, work);
+                take(&group, metric, is_new_series, &mut work);
                 is_new_series = false;
             }
         }
     }
+}
+
+/// Ranks of workflow, type and step.
+type Place = [u32; 3];
+
+/// Among sorted words, the unknown first.
+fn rank(ranks: &[u32], code: u32) -> u32 {
+    ranks.get(code as usize).map_or(0, |r| r + 1)
+}
+
+fn series_key(rows: &Executions, i: usize, ranks: &[u32]) -> Place {
+    [rows.workflow_id[i], rows.workflow_type[i], rows.step[i]].map(|code| rank(ranks, code))
+}
+
+fn group_key(rows: &Executions, i: usize, ranks: &[u32]) -> (Place, [u32; 2]) {
+    (series_key(rows, i, ranks), [rows.provider[i], rows.platform[i]].map(|code| rank(ranks, code)))
+}
+
+/// Positions by group, and by time within it.
+fn key_order(rows: &Executions, ranks: &[u32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_by_cached_key(|&i| {
+        let within = (rows.bucket_us[i], rank(ranks, rows.run[i]), rank(ranks, rows.step_id[i]), rows.attempt[i]);
+        (group_key(rows, i, ranks), within)
+    });
+    order
+}
+
+fn by_series<'a>(
+    rows: &'a Executions,
+    order: &'a [usize],
+    ranks: &[u32],
+) -> impl Iterator<Item = (Place, &'a Executions, &'a [usize])> {
+    let same = move |&a: &usize, &b: &usize| series_key(rows, a, ranks) == series_key(rows, b, ranks);
+    order.chunk_by(same).filter_map(move |members| Some((series_key(rows, *members.first()?, ranks), rows, members)))
 }
 
 /// Fills `work` with the metric's values in time order and the 5m buckets they fall into.
@@ -260,12 +287,12 @@ fn keep_daily(daily: &mut Vec<DailyCell>, first_cell: usize, group: &Group, metr
     let Work { values, sorted, cells } = work;
     let Some((sketch, _)) = merged(cells, values, sorted) else { return };
     let sketch = if has_distribution(metric) { sketch } else { sketch.without_bins() };
-    let known = daily.iter_mut().skip(first_cell).find(|cell| cell.metric == metric);
+    let known = daily.iter_mut().skip(first_cell).find(|cell| cell.key.metric == metric);
     if let Some(cell) = known {
         cell.sketch.merge(&sketch);
     } else {
         let Group { workflow_id, workflow_type, step, .. } = *group;
-        daily.push(DailyCell { workflow_id, workflow_type, step, metric, sketch });
+        daily.push(DailyCell { key: CellKey { workflow_id, workflow_type, step, metric }, sketch });
     }
 }
 
@@ -300,4 +327,43 @@ fn lexical_ranks(words: &[String]) -> Vec<u32> {
         ranks[i] = rank;
     }
     ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Executions by codes of workflow, step and provider, all of which count for throughput alone.
+    fn executions(codes: &[[u32; 3]]) -> Executions {
+        let column = |at: usize| codes.iter().map(|code| code[at]).collect();
+        let n = codes.len();
+        Executions {
+            run: vec![UNKNOWN; n],
+            step_id: vec![UNKNOWN; n],
+            workflow_id: column(0),
+            workflow_type: column(0),
+            step: column(1),
+            provider: column(2),
+            platform: vec![UNKNOWN; n],
+            attempt: vec![1; n],
+            bucket_us: vec![0; n],
+            status: vec![Status::Failed; n],
+            ..Executions::default()
+        }
+    }
+
+    #[test]
+    fn rows_come_in_the_order_of_the_key_and_series_are_told_apart() {
+        let mut day = Day::default();
+        let [b, a, y, x] = ["b", "a", "y", "x"].map(|word| day.vocabulary.intern(word));
+        day.runs = executions(&[[b, UNKNOWN, x], [a, UNKNOWN, x]]);
+        day.steps = executions(&[[b, y, x], [a, x, y], [a, x, x], [a, y, x]]);
+        let rows = rollups(&day, Period::Day, &[Metric::Throughput]);
+        let word = |code: &u32| day.vocabulary.word(*code);
+        let keys = [&rows.workflow_id, &rows.step, &rows.provider].map(|codes| codes.iter().map(word));
+        let [workflow, step, provider] = keys;
+        let keys: Vec<_> = workflow.zip(step).zip(provider).collect();
+        assert!(keys.len() == 6 && keys.is_sorted(), "{keys:?}");
+        assert_eq!(daily_cells(&day, &[Metric::Throughput]).len(), 5, "one cell for both providers of a step");
+    }
 }

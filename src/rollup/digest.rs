@@ -1,19 +1,20 @@
 //! What is kept of one day: small, exact, and enough for every analysis, so that a later run reads only new days.
 
 use super::arms::{ArmCell, ArmKey, arm_statistics};
-use super::buckets::DailyCell;
+use super::buckets::{CellKey, DailyCell};
 use super::executions::Day;
 use super::graphs::{RunIssue, Selection, run_graphs};
 use super::samples::step_samples;
 use crate::error::{Error, Result};
 use crate::pure::graph::RunGraph;
 use crate::pure::samples::{Samples, Vocabulary};
+use crate::pure::stats::sketch::Sketches;
 use crate::tables::Reject;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Grows whenever the meaning or the layout of a digest changes: older digests are made anew.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// A file of the lake as it was when the digest was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,11 +74,13 @@ impl PackedGraphs {
 fn pack(part: &impl Serialize) -> Result<Vec<u8>> {
     let keeping = |e: &dyn std::fmt::Display| Error::Internal(format!("keeping a day: {e}"));
     let plain = postcard::to_stdvec(part).map_err(|e| keeping(&e))?;
-    zstd::encode_all(plain.as_slice(), 1).map_err(|e| keeping(&e))
+    zstd::bulk::compress(&plain, 1).map_err(|e| keeping(&e))
 }
 
 fn unpack<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Option<T> {
-    postcard::from_bytes(&zstd::decode_all(bytes).ok()?).ok()
+    // The frame says how long the whole is, so that nothing has to grow.
+    let length = usize::try_from(zstd::zstd_safe::get_frame_content_size(bytes).ok()??).ok()?;
+    postcard::from_bytes(&zstd::bulk::decompress(bytes, length).ok()?).ok()
 }
 
 /// What is known of a day.
@@ -89,8 +92,10 @@ pub struct DigestBody {
     pub rejects: Vec<Reject>,
     /// Words behind the codes of `cells`.
     pub vocabulary: Vocabulary,
-    /// One a series.
-    pub cells: Vec<DailyCell>,
+    /// What each of `sketches` is about: one a series.
+    pub cells: Vec<CellKey>,
+    /// The day's distributions over all providers and platforms.
+    pub sketches: Sketches,
     /// Executions for learning.
     pub samples: Samples,
     /// How many runs of each workflow are kept for replay.
@@ -122,7 +127,7 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> Result
     let Provenance { as_of_us, mut inputs, mut rejects, sample_budget } = provenance;
     inputs.sort_by(|a, b| a.path.cmp(&b.path));
     rejects.sort();
-    let (vocabulary, cells) = own_words(&day, cells);
+    let (vocabulary, cells, sketches) = own_words(&day, &cells);
     let (graphs, graph_issues) = run_graphs(&day, Selection::Sample);
     let mut n_graphs: BTreeMap<String, usize> = BTreeMap::new();
     for graph in &graphs {
@@ -134,6 +139,7 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> Result
         rejects,
         vocabulary,
         cells,
+        sketches,
         samples: step_samples(&day, sample_budget),
         n_graphs,
         graph_issues,
@@ -143,14 +149,18 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> Result
 }
 
 /// The day's vocabulary holds every run id; the cells need a handful of names.
-fn own_words(day: &Day, mut cells: Vec<DailyCell>) -> (Vocabulary, Vec<DailyCell>) {
-    let mut words = Vocabulary::default();
-    for cell in &mut cells {
-        for code in [&mut cell.workflow_id, &mut cell.workflow_type, &mut cell.step] {
+fn own_words(day: &Day, cells: &[DailyCell]) -> (Vocabulary, Vec<CellKey>, Sketches) {
+    let (mut words, mut keys) = (Vocabulary::default(), Vec::with_capacity(cells.len()));
+    let mut sketches = Sketches::with_capacity(cells.len(), cells.iter().map(|cell| cell.sketch.bins().len()).sum());
+    for DailyCell { key, sketch } in cells {
+        let mut key = *key;
+        for code in [&mut key.workflow_id, &mut key.workflow_type, &mut key.step] {
             *code = words.intern_opt(day.vocabulary.word(*code));
         }
+        keys.push(key);
+        sketches.push(sketch);
     }
-    (words, cells)
+    (words, keys, sketches)
 }
 
 impl DigestHead {

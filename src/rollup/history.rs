@@ -1,7 +1,7 @@
 //! The days of the window put together: series, samples, graphs and arms for the analyses.
 
 use super::arms::{ArmCell, ArmKey};
-use super::buckets::DailyCell;
+use super::buckets::CellKey;
 use super::digest::{DayDigest, DigestBody, InputFile, PackedGraphs};
 use super::graphs::RunIssue;
 use super::samples::append;
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::pure::graph::RunGraph;
 use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::pure::series::{Centre, Metric, Series, SeriesKey};
-use crate::pure::stats::sketch::Sketch;
+use crate::pure::stats::sketch::{Bin, Sketch, Sketches};
 use crate::pure::units::DAY_US;
 use crate::tables::Reject;
 use rayon::prelude::*;
@@ -57,7 +57,7 @@ pub struct HistoryBuilder {
 type Place = (u32, u32, u32);
 
 /// First day with data, and the days from it on.
-type Days = (i64, Vec<Sketch>);
+type Days = (i64, Sketches);
 
 impl HistoryBuilder {
     /// For a window of at most `n_days` days.
@@ -70,7 +70,7 @@ impl HistoryBuilder {
     /// learned from but is no point of a series.
     pub fn add(&mut self, day_us: i64, digest: DayDigest, as_of_us: i64) {
         let DayDigest { head, body, graphs } = digest;
-        let DigestBody { rows, rejects, vocabulary, cells, samples, n_graphs, graph_issues, arms } = body;
+        let DigestBody { rows, rejects, vocabulary, cells, sketches, samples, n_graphs, graph_issues, arms } = body;
         let history = &mut self.history;
         history.rows.0 += rows.0;
         history.rows.1 += rows.1;
@@ -95,17 +95,17 @@ impl HistoryBuilder {
         let translation: Vec<u32> = vocabulary.words().iter().map(|word| words.intern(word)).collect();
         // An unknown code lies beyond every word and stays unknown.
         let own = |code: u32| translation.get(code as usize).copied().unwrap_or(UNKNOWN);
-        let place = |cell: &DailyCell| (own(cell.workflow_id), own(cell.workflow_type), own(cell.step));
+        let place = |cell: &CellKey| (own(cell.workflow_id), own(cell.workflow_type), own(cell.step));
         let n_days = self.n_days;
-        let mut cells = cells.into_iter().peekable();
+        let mut cells = cells.iter().zip(sketches.iter()).peekable();
         // The metrics of a step follow one another.
-        while let Some(at) = cells.peek().map(place) {
+        while let Some(at) = cells.peek().map(|(cell, _)| place(cell)) {
             let metrics = self.cells.entry(at).or_default();
-            while let Some(cell) = cells.next_if(|cell| place(cell) == at) {
-                let (start_us, days) =
-                    metrics.entry(cell.metric).or_insert_with(|| (day_us, Vec::with_capacity(n_days)));
+            while let Some((cell, sketch)) = cells.next_if(|(cell, _)| place(cell) == at) {
+                let first = || (day_us, Sketches::with_capacity(n_days, n_days * sketch.bins().len()));
+                let (start_us, days) = metrics.entry(cell.metric).or_insert_with(first);
                 pad_to(days, *start_us, day_us);
-                days.push(cell.sketch);
+                days.push(&sketch);
             }
         }
     }
@@ -167,14 +167,13 @@ fn newest(days: &[(BTreeMap<String, usize>, PackedGraphs)]) -> Result<Vec<RunGra
 }
 
 /// Adds empty days until the next one to be added is `day_us`.
-fn pad_to(days: &mut Vec<Sketch>, start_us: i64, day_us: i64) {
-    let length = usize::try_from((day_us - start_us).div_euclid(DAY_US)).unwrap_or(0);
-    days.resize_with(length.max(days.len()), Sketch::default);
+fn pad_to(days: &mut Sketches, start_us: i64, day_us: i64) {
+    days.pad_to(usize::try_from((day_us - start_us).div_euclid(DAY_US)).unwrap_or(0));
 }
 
-fn series(key: SeriesKey, start_us: i64, sketches: Vec<Sketch>) -> Series {
+fn series(key: SeriesKey, start_us: i64, sketches: Sketches) -> Series {
     Series {
-        values: sketches.iter().map(|sketch| centre(key.metric, sketch)).collect(),
+        values: sketches.iter().map(|sketch| centre(key.metric, &sketch)).collect(),
         counts: sketches.iter().map(|sketch| u32::try_from(sketch.count()).unwrap_or(u32::MAX)).collect(),
         key,
         period_us: DAY_US,
@@ -184,7 +183,7 @@ fn series(key: SeriesKey, start_us: i64, sketches: Vec<Sketch>) -> Series {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn centre(metric: Metric, sketch: &Sketch) -> f64 {
+fn centre(metric: Metric, sketch: &Sketch<&[Bin]>) -> f64 {
     match metric.centre() {
         Centre::Median => sketch.quantile(0.5),
         Centre::Mean => sketch.mean(),

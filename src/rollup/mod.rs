@@ -12,7 +12,7 @@ mod history;
 mod samples;
 
 pub use arms::{ARM_METRICS, ArmCell, ArmKey};
-pub use buckets::{DailyCell, Period, daily_cells, rollups};
+pub use buckets::{CellKey, DailyCell, Period, daily_cells, rollups};
 pub use digest::{DayDigest, DigestHead, InputFile, Provenance, digest};
 pub use executions::{Day, Executions, NO_INSTANT, Status, day};
 pub use graphs::{RunIssue, Selection, run_graphs};

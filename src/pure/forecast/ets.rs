@@ -89,14 +89,13 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Takes in the value of bucket `idx`; the error of its prediction, none at a gap.
-    fn step(&mut self, idx: usize, value: f64, weights: &Weights, clip: f64) -> Option<f64> {
+    /// Takes in the value of a bucket; the error of its prediction, none at a gap.
+    fn step(&mut self, phase: usize, value: f64, weights: &Weights, clip: f64) -> Option<f64> {
         self.trend *= weights.phi;
         self.level += self.trend;
         if value.is_nan() {
             return None;
         }
-        let phase = idx % self.season.len().max(1);
         let season = self.season.get_mut(phase)?;
         let error = value - self.level - *season;
         let held = error.clamp(-clip, clip);
@@ -112,8 +111,10 @@ impl State {
         (self.level, self.trend) = if form.trend { (outline.end_level, -outline.slope) } else { (outline.level, 0.0) };
         // Damping would lose the slope on the way back, where the trend is known at the far end only.
         let undamped = Weights { phi: if form.trend { 1.0 } else { 0.0 }, ..*weights };
-        for (idx, &value) in values.iter().enumerate().rev() {
-            self.step(idx, value, &undamped, clip);
+        for season in values.chunks(form.season.max(1)).rev() {
+            for (phase, &value) in season.iter().enumerate().rev() {
+                self.step(phase, value, &undamped, clip);
+            }
         }
         self.trend = -self.trend;
         self.level -= self.trend;
@@ -165,7 +166,7 @@ impl Ets {
         let found = nelder_mead(&Weights::search_start(form), &SEARCH, |at| {
             let weights = Weights::from_search(form, at);
             state.backcast(values, outline, form, &weights, clip);
-            run(&mut state, values, &weights, clip)
+            run(&mut state, values, form, &weights, clip)
         });
         if !found.value.is_finite() {
             return None;
@@ -185,7 +186,7 @@ impl Ets {
     /// Moves `state` over `values[from..to]`.
     pub(super) fn advance(&self, state: &mut State, values: &[f64], from: usize, to: usize) {
         for (idx, &value) in values.iter().enumerate().take(to).skip(from) {
-            state.step(idx, value, &self.weights, self.clip);
+            state.step(idx % self.form.season.max(1), value, &self.weights, self.clip);
         }
     }
 
@@ -209,12 +210,15 @@ impl Ets {
 }
 
 /// Runs `state` over all values; the sum of Huber's losses of the one-step errors.
-fn run(state: &mut State, values: &[f64], weights: &Weights, clip: f64) -> f64 {
+fn run(state: &mut State, values: &[f64], form: Form, weights: &Weights, clip: f64) -> f64 {
     let mut loss = 0.0;
-    for (idx, &value) in values.iter().enumerate() {
-        if let Some(error) = state.step(idx, value, weights, clip) {
-            let size = error.abs();
-            loss += if size <= clip { size * size } else { clip * (2.0 * size - clip) };
+    // Season by season, for a remainder of a division at every value costs more than all else here.
+    for season in values.chunks(form.season.max(1)) {
+        for (phase, &value) in season.iter().enumerate() {
+            if let Some(error) = state.step(phase, value, weights, clip) {
+                let size = error.abs();
+                loss += if size <= clip { size * size } else { clip * (2.0 * size - clip) };
+            }
         }
     }
     loss

@@ -166,6 +166,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::series::SeriesKey;
+    use crate::stats::sketch::Sketches;
     use rand::{RngExt, SeedableRng};
     use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -245,7 +246,7 @@ mod tests {
         let key =
             SeriesKey { workflow_id: "w".into(), workflow_type: "w".into(), step: None, metric: Metric::ExecutionTime };
         let n = values.len();
-        let (counts, sketches) = (vec![1; n], vec![crate::stats::sketch::Sketch::default(); n]);
+        let (counts, sketches) = (vec![1; n], Sketches::default());
         let series = Series { key, period_us: crate::units::DAY_US, start_us: 0, values, counts, sketches };
         let forecast = forecast_series(&series, 70, &params(7)).unwrap();
         for (ahead, step) in forecast.steps.iter().enumerate() {

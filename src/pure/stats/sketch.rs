@@ -6,6 +6,7 @@
 //! et al., VLDB 2019). Sums and squares are kept apart, so means are exact.
 
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Bins per unit of the natural logarithm.
 pub const BINS_PER_NAT: f64 = 51.0;
@@ -29,16 +30,39 @@ pub fn bin_value(bin: i16) -> f64 {
     if bin == ZERO_BIN { 0.0 } else { ((f64::from(bin) + 0.5) / BINS_PER_NAT).exp() }
 }
 
-/// Count, sum, sum of squares, extremes and histogram of a set of non-negative values.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Sketch {
+/// A bin and how many values fell into it.
+pub type Bin = (i16, u32);
+
+/// Count, sum, sum of squares, extremes and histogram of a set of non-negative values; the histogram is its own, or
+/// lies in [`Sketches`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Sketch<B = Vec<Bin>> {
+    moments: Moments,
+    /// Sorted by bin, every count positive.
+    bins: B,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+struct Moments {
     count: u64,
     sum: f64,
     sum_sq: f64,
     min: f64,
     max: f64,
-    /// Sorted by bin, every count positive.
-    bins: Vec<(i16, u32)>,
+}
+
+impl Moments {
+    fn merge(&mut self, other: &Self) {
+        if self.count == 0 {
+            *self = *other;
+        } else if other.count > 0 {
+            self.count += other.count;
+            self.sum += other.sum;
+            self.sum_sq += other.sum_sq;
+            self.min = self.min.min(other.min);
+            self.max = self.max.max(other.max);
+        }
+    }
 }
 
 impl Sketch {
@@ -53,7 +77,7 @@ impl Sketch {
     /// The sketch of finite values that are sorted already, with sums that were folded in another order.
     #[must_use]
     pub fn of_sorted(sorted: &[f64], sum: f64, sum_sq: f64) -> Self {
-        let mut bins: Vec<(i16, u32)> = Vec::with_capacity(sorted.len().min(8));
+        let mut bins: Vec<Bin> = Vec::with_capacity(sorted.len().min(8));
         for bin in sorted.iter().map(|&value| bin_of(value)) {
             match bins.last_mut() {
                 Some((last, n)) if *last == bin => *n += 1,
@@ -61,8 +85,7 @@ impl Sketch {
             }
         }
         let (min, max) = (sorted.first().copied().unwrap_or(0.0), sorted.last().copied().unwrap_or(0.0));
-        bins.shrink_to_fit();
-        Self { count: sorted.len() as u64, sum, sum_sq, min, max, bins }
+        Self { moments: Moments { count: sorted.len() as u64, sum, sum_sq, min, max }, bins }
     }
 
     /// Count, sums and extremes alone, for rates and counts whose percentiles nobody asks for.
@@ -73,73 +96,75 @@ impl Sketch {
 
     /// Adds all that `other` has seen.
     pub fn merge(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
-        }
-        if self.count == 0 {
-            self.clone_from(other);
-            return;
-        }
-        self.count += other.count;
-        self.sum += other.sum;
-        self.sum_sq += other.sum_sq;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
-        self.bins = merge_bins(&self.bins, &other.bins);
+        self.moments.merge(&other.moments);
+        self.bins.extend_from_slice(&other.bins);
+        add_up(&mut self.bins);
     }
+}
 
+/// Sorts bins, and makes one of those that are the same.
+fn add_up(bins: &mut Vec<Bin>) {
+    bins.sort_unstable();
+    bins.dedup_by(|next, kept| {
+        let same = next.0 == kept.0;
+        kept.1 = if same { kept.1.saturating_add(next.1) } else { kept.1 };
+        same
+    });
+}
+
+impl<B: AsRef<[Bin]>> Sketch<B> {
     /// How many values.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.count
+        self.moments.count
     }
 
     /// Their sum.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        self.sum
+        self.moments.sum
     }
 
     /// The sum of their squares.
     #[must_use]
     pub fn sum_sq(&self) -> f64 {
-        self.sum_sq
+        self.moments.sum_sq
     }
 
     /// The smallest, NaN when empty.
     #[must_use]
     pub fn min(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.min }
+        if self.moments.count == 0 { f64::NAN } else { self.moments.min }
     }
 
     /// The largest, NaN when empty.
     #[must_use]
     pub fn max(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.max }
+        if self.moments.count == 0 { f64::NAN } else { self.moments.max }
     }
 
     /// The arithmetic mean, NaN when empty.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     pub fn mean(&self) -> f64 {
-        if self.count == 0 { f64::NAN } else { self.sum / self.count as f64 }
+        if self.moments.count == 0 { f64::NAN } else { self.moments.sum / self.moments.count as f64 }
     }
 
     /// The sample standard deviation, NaN below two values.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     pub fn std(&self) -> f64 {
-        if self.count < 2 {
+        if self.moments.count < 2 {
             return f64::NAN;
         }
-        let n = self.count as f64;
-        ((self.sum_sq - self.sum * self.sum / n).max(0.0) / (n - 1.0)).sqrt()
+        let n = self.moments.count as f64;
+        ((self.moments.sum_sq - self.moments.sum * self.moments.sum / n).max(0.0) / (n - 1.0)).sqrt()
     }
 
     /// The histogram, sorted by bin.
     #[must_use]
-    pub fn bins(&self) -> &[(i16, u32)] {
-        &self.bins
+    pub fn bins(&self) -> &[Bin] {
+        self.bins.as_ref()
     }
 
     /// The `q`-quantile with linear interpolation between order statistics (type 7, as DuckDB's `quantile_cont`
@@ -152,13 +177,13 @@ impl Sketch {
         reason = "ranks lie in 0..count, far below 2^53"
     )]
     pub fn quantile(&self, q: f64) -> f64 {
-        if self.count == 0 {
+        if self.moments.count == 0 {
             return f64::NAN;
         }
-        let rank = q.clamp(0.0, 1.0) * (self.count - 1) as f64;
+        let rank = q.clamp(0.0, 1.0) * (self.moments.count - 1) as f64;
         let below = rank.floor() as u64;
         let low = self.order_statistic(below);
-        let high = self.order_statistic((below + 1).min(self.count - 1));
+        let high = self.order_statistic((below + 1).min(self.moments.count - 1));
         low + (high - low) * rank.fract()
     }
 
@@ -168,44 +193,91 @@ impl Sketch {
         if rank == 0 {
             return self.min();
         }
-        if rank + 1 >= self.count {
+        if rank + 1 >= self.moments.count {
             return self.max();
         }
         let mut seen = 0;
-        for &(bin, n) in &self.bins {
+        for &(bin, n) in self.bins() {
             seen += u64::from(n);
             if seen > rank {
-                return bin_value(bin).clamp(self.min, self.max);
+                return bin_value(bin).clamp(self.moments.min, self.moments.max);
             }
         }
         self.max()
     }
 }
 
-/// The sum of two histograms that are sorted by bin.
-fn merge_bins(a: &[(i16, u32)], b: &[(i16, u32)]) -> Vec<(i16, u32)> {
-    let mut out = Vec::with_capacity(a.len() + b.len());
-    let (mut i, mut j) = (0, 0);
-    while let (Some(&(bin_a, n_a)), Some(&(bin_b, n_b))) = (a.get(i), b.get(j)) {
-        match bin_a.cmp(&bin_b) {
-            std::cmp::Ordering::Less => {
-                out.push((bin_a, n_a));
-                i += 1;
-            }
-            std::cmp::Ordering::Greater => {
-                out.push((bin_b, n_b));
-                j += 1;
-            }
-            std::cmp::Ordering::Equal => {
-                out.push((bin_a, n_a.saturating_add(n_b)));
-                i += 1;
-                j += 1;
-            }
+/// Many sketches in columns: a fraction of the memory of as many [`Sketch`]es, and two allocations for all of them.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sketches {
+    moments: Vec<Moments>,
+    /// Where the bins of each end.
+    ends: Vec<u32>,
+    bins: Vec<Bin>,
+}
+
+impl Sketches {
+    /// Room for `n` sketches that have `n_bins` bins in all.
+    #[must_use]
+    pub fn with_capacity(n: usize, n_bins: usize) -> Self {
+        let (moments, ends) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        Self { moments, ends, bins: Vec::with_capacity(n_bins) }
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.moments.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.moments.is_empty()
+    }
+
+    /// Adds one at the end.
+    pub fn push<B: AsRef<[Bin]>>(&mut self, sketch: &Sketch<B>) {
+        self.moments.push(sketch.moments);
+        self.bins.extend_from_slice(sketch.bins());
+        self.ends.push(u32::try_from(self.bins.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Adds sketches of nothing until there are `n`.
+    pub fn pad_to(&mut self, n: usize) {
+        while self.len() < n {
+            self.push(&Sketch::<[Bin; 0]>::default());
         }
     }
-    out.extend_from_slice(a.get(i..).unwrap_or_default());
-    out.extend_from_slice(b.get(j..).unwrap_or_default());
-    out
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Sketch<&[Bin]>> {
+        let starts = std::iter::once(&0).chain(&self.ends);
+        self.moments.iter().zip(starts.zip(&self.ends)).map(|(&moments, (&start, &end))| {
+            let bins = self.bins.get(start as usize..end as usize).unwrap_or_default();
+            Sketch { moments, bins }
+        })
+    }
+
+    /// The sketch of all that those in `range` have seen.
+    #[must_use]
+    pub fn merged(&self, range: Range<usize>) -> Sketch {
+        let mut all = Sketch::<Vec<Bin>>::default();
+        for sketch in self.iter().take(range.end).skip(range.start) {
+            all.moments.merge(&sketch.moments);
+            all.bins.extend_from_slice(sketch.bins);
+        }
+        add_up(&mut all.bins);
+        all
+    }
+}
+
+impl<B: AsRef<[Bin]>> FromIterator<Sketch<B>> for Sketches {
+    fn from_iter<T: IntoIterator<Item = Sketch<B>>>(sketches: T) -> Self {
+        let mut all = Self::default();
+        sketches.into_iter().for_each(|sketch| all.push(&sketch));
+        all
+    }
 }
 
 #[cfg(test)]
@@ -246,8 +318,24 @@ mod tests {
     }
 
     #[test]
+    fn sketches_in_columns_are_the_same_as_one_by_one() {
+        let parts: [&mut [f64]; 4] = [&mut [3.0, 1.0, 3.0], &mut [], &mut [0.0, 3.0], &mut [7.0]];
+        let single: Vec<Sketch> = parts.into_iter().map(Sketch::of).collect();
+        let mut all: Sketches = single.iter().cloned().collect();
+        for (one, of_all) in single.iter().zip(all.iter()) {
+            assert_eq!((one.count(), one.sum(), one.bins()), (of_all.count(), of_all.sum(), of_all.bins()));
+        }
+        let mut merged = single[0].clone();
+        single[1..3].iter().for_each(|sketch| merged.merge(sketch));
+        assert_eq!(all.merged(0..3), merged);
+        assert_eq!((all.merged(3..9), all.merged(1..2)), (single[3].clone(), Sketch::default()));
+        all.pad_to(6);
+        assert_eq!((all.len(), all.iter().last().map(|sketch| sketch.count())), (6, Some(0)));
+    }
+
+    #[test]
     fn an_empty_sketch_has_no_numbers() {
-        let empty = Sketch::default();
+        let empty = Sketch::<Vec<Bin>>::default();
         assert!(empty.quantile(0.5).is_nan() && empty.mean().is_nan() && empty.min().is_nan());
         assert_eq!(Sketch::of(&mut [f64::NAN, f64::INFINITY]).count(), 0);
     }

@@ -142,7 +142,10 @@ fn skip(workflow_type: &str, reason: String) -> Skip {
 /// How far one execution is off in all columns.
 type Residuals = [Option<Residual>; N_COLUMNS];
 
-/// The column that leads, and how surprising it is.
+/// The same in scales of each column, NaN where it is not known.
+type Deviations = [f64; N_COLUMNS];
+
+/// The column that leads, and how surprising the execution is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Leading {
     column: usize,
@@ -156,19 +159,21 @@ impl Detector {
         if data.len() < needed {
             return (None, Some(skip(name, format!("needs {needed} executions, found {}", data.len()))));
         }
-        let columns: Vec<Option<ColumnNormal>> =
-            (0..N_COLUMNS).map(|column| ColumnNormal::fit(&mut data, column, samples, needed, params.seed)).collect();
+        let mut all: Vec<Deviations> = vec![[f64::NAN; N_COLUMNS]; data.len()];
+        let mut fit = |column: usize| {
+            let (normal, z) = ColumnNormal::fit(&mut data, column, samples, needed, params.seed)?;
+            let slots = all.iter_mut().filter_map(|row| row.get_mut(column));
+            slots.zip(z).for_each(|(slot, z)| *slot = z);
+            Some(normal)
+        };
+        let columns: Vec<Option<ColumnNormal>> = (0..N_COLUMNS).map(&mut fit).collect();
         if columns.iter().all(Option::is_none) {
             let reason =
                 format!("no outcome is known of {needed} executions of steps run {MIN_STEP_ROWS} times or more");
             return (None, Some(skip(name, reason)));
         }
         let mut detector = Self { columns, forest: None, threshold: f64::INFINITY };
-        let resolved = detector.resolve(&data, &samples.vocabulary);
-        let all: Vec<Residuals> = (0..data.len()).map(|row| residuals(&resolved, &data, samples, row)).collect();
-        let forest = grow(&all, params.seed);
-        drop(resolved);
-        detector.forest = forest;
+        detector.forest = grow(&all, params.seed);
         detector.threshold = detector.learn_threshold(&all, alarm_rate(&data, samples, params.sensitivity));
         let young = data.step.codes.iter().filter(|&&code| !detector.knows(&samples.vocabulary, code)).count();
         let reason = || format!("{young} steps with fewer than {MIN_STEP_ROWS} executions have no normal yet");
@@ -184,49 +189,43 @@ impl Detector {
         std::array::from_fn(|j| self.columns.get(j)?.as_ref().map(|column| column.resolve(data, words)))
     }
 
-    fn surprise(&self, column: usize, residual: Option<Residual>) -> Option<f64> {
-        Some(self.columns.get(column)?.as_ref()?.surprise(residual?.z))
+    fn surprise(&self, column: usize, z: f64) -> Option<f64> {
+        (!z.is_nan()).then_some(self.columns.get(column)?.as_ref()?.surprise(z))
     }
 
-    fn leading(&self, residuals: &Residuals) -> Option<Leading> {
+    fn leading(&self, deviations: &Deviations) -> Option<Leading> {
         let surprises =
-            residuals.iter().enumerate().filter_map(|(column, r)| Some((column, self.surprise(column, *r)?)));
+            deviations.iter().enumerate().filter_map(|(column, z)| Some((column, self.surprise(column, *z)?)));
         let leading = surprises.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
         Some(Leading { column: leading.0, surprise: leading.1 })
     }
 
-    /// Surprise of each execution whose leading column is out of the ordinary, with the forest's share.
-    fn surprises(&self, all: &[Residuals]) -> Vec<(usize, Leading, f64)> {
+    /// The surprise from which an execution is shown to the forest: the most surprising of n columns is as rare as one
+    /// in m where that column by itself is one in n·m.
+    fn forest_from(&self) -> f64 {
         let n_columns = f64::from(u32::try_from(self.columns.iter().flatten().count()).unwrap_or(u32::MAX));
-        // The most surprising of n columns is as rare as one in m where that column by itself is one in n·m.
-        let from = (FOREST_FROM * n_columns).ln();
-        let candidates: Vec<(usize, Leading)> = all
-            .iter()
-            .enumerate()
-            .filter_map(|(row, residuals)| Some((row, self.leading(residuals)?)))
-            .filter(|(_, leading)| leading.surprise >= from)
-            .collect();
-        let x: Vec<f32> = candidates.iter().filter_map(|(row, _)| all.get(*row)).flat_map(features).collect();
-        let forest = self.forest.as_ref().map(|(forest, tail)| (forest.score(&x), tail));
-        candidates
-            .into_iter()
-            .enumerate()
-            .map(|(i, (row, leading))| {
-                let score = forest.as_ref().and_then(|(scores, tail)| Some(tail.surprise(*scores.get(i)?)));
-                (row, leading, leading.surprise + FOREST_WEIGHT * score.unwrap_or_default())
-            })
-            .collect()
+        (FOREST_FROM * n_columns).ln()
+    }
+
+    /// The leading column of each execution, with the forest's share where that is out of the ordinary.
+    fn surprises(&self, all: &[Deviations]) -> Vec<Option<Leading>> {
+        let mut leading: Vec<Option<Leading>> = all.iter().map(|row| self.leading(row)).collect();
+        let from = self.forest_from();
+        let shown = || leading.iter().zip(all).filter(|(leading, _)| leading.is_some_and(|l| l.surprise >= from));
+        let x: Vec<f32> = shown().flat_map(|(_, row)| features(row)).collect();
+        if let Some((forest, tail)) = &self.forest {
+            let shown = leading.iter_mut().flatten().filter(|leading| leading.surprise >= from);
+            for (leading, score) in shown.zip(forest.score(&x)) {
+                leading.surprise += FOREST_WEIGHT * tail.surprise(score);
+            }
+        }
+        leading
     }
 
     /// The surprise that ordinary executions exceed at `rate`.
-    fn learn_threshold(&self, all: &[Residuals], rate: f64) -> f64 {
-        let leading = |residuals| self.leading(residuals).map_or(0.0, |leading| leading.surprise);
-        let mut surprises: Vec<f64> = all.iter().map(leading).collect();
-        for (row, _, surprise) in self.surprises(all) {
-            if let Some(slot) = surprises.get_mut(row) {
-                *slot = surprise;
-            }
-        }
+    fn learn_threshold(&self, all: &[Deviations], rate: f64) -> f64 {
+        let surprise = |leading: Option<Leading>| leading.map_or(0.0, |leading| leading.surprise);
+        let mut surprises: Vec<f64> = self.surprises(all).into_iter().map(surprise).collect();
         Tail::of(&mut surprises).map_or(f64::INFINITY, |tail| tail.quantile(rate))
     }
 
@@ -234,11 +233,13 @@ impl Detector {
         let data = frame(samples, rows);
         let resolved = self.resolve(&data, &samples.vocabulary);
         let all: Vec<Residuals> = (0..data.len()).map(|row| residuals(&resolved, &data, samples, row)).collect();
-        let strange = self.surprises(&all).into_iter().filter(|(_, _, surprise)| *surprise > self.threshold);
-        strange
-            .filter_map(|(row, leading, surprise)| {
-                let row_in_samples = data.rows.get(row).copied()? as usize;
-                self.describe(samples, row_in_samples, all.get(row)?, leading, surprise, level)
+        let deviations: Vec<Deviations> = all.iter().map(|row| row.map(deviation)).collect();
+        let from = self.forest_from();
+        let is_strange = |leading: &Leading| leading.surprise >= from && leading.surprise > self.threshold;
+        let judged = self.surprises(&deviations).into_iter().zip(&all).zip(&data.rows);
+        judged
+            .filter_map(|((leading, residuals), &row)| {
+                self.describe(samples, row as usize, residuals, leading.filter(is_strange)?, level)
             })
             .collect()
     }
@@ -249,12 +250,12 @@ impl Detector {
         row: usize,
         residuals: &Residuals,
         leading: Leading,
-        surprise: f64,
         level: Level,
     ) -> Option<Anomaly> {
         let column = COLUMNS.get(leading.column)?;
         let normal = self.columns.get(leading.column)?.as_ref()?;
         let residual = (*residuals.get(leading.column)?)?;
+        let surprise = leading.surprise;
         if residual.z.abs() < MIN_Z {
             return None;
         }
@@ -280,7 +281,7 @@ impl Detector {
             .iter()
             .enumerate()
             .zip(residuals)
-            .filter_map(|((j, column), residual)| Some((self.surprise(j, *residual)?, column, (*residual)?)))
+            .filter_map(|((j, column), residual)| Some((self.surprise(j, (*residual)?.z)?, column, (*residual)?)))
             .filter(|(_, _, residual)| residual.z.abs() >= MIN_Z)
             .collect();
         off.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -307,14 +308,18 @@ fn residuals(resolved: &[Option<Resolved<'_>>; N_COLUMNS], data: &Dataset, sampl
     out
 }
 
+fn deviation(residual: Option<Residual>) -> f64 {
+    residual.map_or(f64::NAN, |residual| residual.z)
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "a forest cuts; seven digits are plenty")]
-fn features(residuals: &Residuals) -> [f32; N_COLUMNS] {
-    residuals.map(|residual| residual.map_or(f32::NAN, |r| r.z as f32))
+fn features(deviations: &Deviations) -> [f32; N_COLUMNS] {
+    deviations.map(|z| z as f32)
 }
 
 /// A forest over the standardised residuals of an even subsample, with the tail of its scores there. None where there
 /// is nothing to grow it from.
-fn grow(all: &[Residuals], seed: u64) -> Option<(Forest, Tail)> {
+fn grow(all: &[Deviations], seed: u64) -> Option<(Forest, Tail)> {
     let stride = all.len().div_ceil(FOREST_ROWS).max(1);
     let x: Vec<f32> = all.iter().step_by(stride).flat_map(features).collect();
     let forest = isolation_forest::fit(&x, N_COLUMNS, &ForestParams { seed, ..ForestParams::default() }).ok()?;

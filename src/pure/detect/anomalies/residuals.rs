@@ -56,15 +56,15 @@ pub(crate) fn frame(samples: &Samples, rows: &[u32]) -> Dataset {
 }
 
 impl ColumnNormal {
-    /// Learns one column of a group, whose values are put into `data`. None where fewer than `min_samples` values are
-    /// known, or no step has enough of them.
+    /// Learns one column of a group, whose values are put into `data`, and how many scales off each execution is, NaN
+    /// where that can't be said. None where fewer than `min_samples` values are known, or no step has enough of them.
     pub(crate) fn fit(
         data: &mut Dataset,
         column: usize,
         samples: &Samples,
         min_samples: usize,
         seed: u64,
-    ) -> Option<Self> {
+    ) -> Option<(Self, Vec<f64>)> {
         let column = COLUMNS.get(column)?;
         data.log_y = data.rows.iter().map(|&row| column.log(samples, row as usize)).collect();
         let known: Vec<u32> = (0..).zip(&data.log_y).filter(|(_, y)| y.is_finite()).map(|(row, _)| row).collect();
@@ -74,17 +74,19 @@ impl ColumnNormal {
         let fit = GroupFit::new(data, &known, seed);
         let mut steps = step_normals(data, &known, &fit);
         let (mut above, mut below) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
+        let mut deviations = vec![f64::NAN; data.len()];
         for row in known.iter().map(|&row| row as usize) {
             let Some(step) = step_of(data, row).and_then(|s| steps.get(s)).and_then(Option::as_ref) else { continue };
             let y = data.log_y.get(row).copied().unwrap_or(f64::NAN) - fit.shared.at(data, row);
             let z = (y - step.line(size_of(data, row))) / step.scale;
             above.push(z);
             below.push(-z);
+            deviations.get_mut(row).into_iter().for_each(|slot| *slot = z);
         }
         let (above, below) = (Tail::of(&mut above)?, Tail::of(&mut below)?);
         let words = &samples.vocabulary;
         let names = |codes: &[u32], effects: &[f64]| named(words, codes, effects.iter().copied());
-        Some(Self {
+        let normal = Self {
             steps: named(words, &data.step.codes, steps.drain(..))
                 .into_iter()
                 .filter_map(|(n, s)| Some((n, s?)))
@@ -95,7 +97,8 @@ impl ColumnNormal {
             hour: fit.shared.hour,
             above,
             below,
-        })
+        };
+        Some((normal, deviations))
     }
 
     /// Prepares the column for the executions in `data`, whose numbers are not those of the training data.
