@@ -52,6 +52,8 @@ pub enum LearnerArg {
     Auto,
     /// The median of the group
     Median,
+    /// The median of the same configuration where it came over and over, else of the group
+    Repeats,
     /// Lines through sizes, times factors of categories
     Linear,
     /// Powers of sizes, times factors of categories
@@ -82,6 +84,7 @@ impl TrainArgs {
         Ok(Choice::Only(match self.learner {
             LearnerArg::Auto => return Ok(Choice::Auto),
             LearnerArg::Median => Learner::Median,
+            LearnerArg::Repeats => Learner::Repeats,
             LearnerArg::Linear => Learner::Linear,
             LearnerArg::Loglinear => Learner::Loglinear,
             LearnerArg::Neighbours => Learner::Neighbours,

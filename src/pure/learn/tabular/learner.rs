@@ -10,6 +10,7 @@ use super::medians::Medians;
 use super::neighbours::Neighbours;
 use super::planes::Planes;
 use super::process::Process;
+use super::repeats::RepeatMedians;
 use super::rows::{Encoding, Rows};
 use super::scale::Scale;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,8 @@ pub trait Fit<D: ?Sized> {
 pub enum Learner {
     /// The median of the group.
     Median,
+    /// The median of the same configuration where it came three times or more, else of the group.
+    Repeats,
     /// Straight lines through sizes times factors of categories, robust, partially pooled over groups.
     Linear,
     /// The same on logarithms of sizes and outcome: powers of sizes.
@@ -58,8 +61,9 @@ pub enum Learner {
 impl Learner {
     /// Those that are compared when the choice is left to the data; the simplest first. (The elastic net is not: it takes
     /// longer than all others together, and was never better than `loglinear`.)
-    pub const CANDIDATES: [Self; 8] = [
+    pub const CANDIDATES: [Self; 9] = [
         Self::Median,
+        Self::Repeats,
         Self::Linear,
         Self::Loglinear,
         Self::Neighbours,
@@ -74,6 +78,7 @@ impl Learner {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Median => "median",
+            Self::Repeats => "repeats",
             Self::Linear => "linear",
             Self::Loglinear => "loglinear",
             Self::Neighbours => "neighbours",
@@ -88,7 +93,10 @@ impl Learner {
 
     /// Whether it can follow any shape, and so also chance.
     pub(super) fn is_flexible(self) -> bool {
-        !matches!(self, Self::Median | Self::Linear | Self::Loglinear | Self::ElasticNet | Self::Ols { .. })
+        !matches!(
+            self,
+            Self::Median | Self::Repeats | Self::Linear | Self::Loglinear | Self::ElasticNet | Self::Ols { .. }
+        )
     }
 
     /// Rows up to which it is compared with others: beyond, trying it out would take longer than the rest together.
@@ -120,6 +128,7 @@ pub(crate) struct Data<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Fitted {
     Median(Medians),
+    Repeats(RepeatMedians),
     Linear(Linear),
     Loglinear(Effects),
     Neighbours(Neighbours),
@@ -143,6 +152,7 @@ impl Fit<Data<'_>> for Learner {
         let lines = || Effects::fit(rows, &scaled, Basis::of(rows, true));
         Ok(match *self {
             Self::Median => Fitted::Median(Medians::fit(rows, &scaled)),
+            Self::Repeats => Fitted::Repeats(RepeatMedians::fit(rows, &scaled)),
             Self::Linear => Fitted::Linear(Linear::fit(rows, y)),
             Self::Loglinear => Fitted::Loglinear(lines()),
             Self::Neighbours => Fitted::Neighbours(Neighbours::fit(rows, &scaled, configurations)),
@@ -196,6 +206,7 @@ impl Fitted {
         let sum = |a: Vec<f64>, b: Vec<f64>| a.into_iter().zip(b).map(|(a, b)| a + b).collect();
         match self {
             Self::Median(medians) => medians.predict(rows),
+            Self::Repeats(medians) => medians.predict(rows),
             Self::Linear(linear) => raw(linear.predict(rows)),
             Self::Loglinear(effects) => effects.predict(rows),
             Self::Neighbours(neighbours) => neighbours.predict(rows),

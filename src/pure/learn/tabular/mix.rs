@@ -8,7 +8,7 @@ use super::learner::Learner;
 use super::scale::Scale;
 use super::spread::Spread;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Errors of all groups together count as much as so many of the group's own.
 const POOLED_ROWS: f64 = 200.0;
@@ -16,8 +16,9 @@ const POOLED_ROWS: f64 = 200.0;
 const TEMPERATURES: [f64; 4] = [0.01, 0.05, 0.15, 0.5];
 /// A hotter temperature must make the error smaller by this share: flat optima are noise.
 const WORTH: f64 = 0.05;
-/// A flexible learner must err less than a line by this share.
-const FLEXIBLE: f64 = 0.1;
+/// A flexible learner must err less than a line by this share. Of what came over and over any must err less than its own
+/// median, the more so the fewer configurations tell.
+const CONVINCING: f64 = 0.1;
 /// A factor of more than two is as wrong as any.
 const MOST_LOG_ERROR: f64 = std::f64::consts::LN_2;
 /// Shares below this are dropped.
@@ -29,6 +30,8 @@ const MOST_SAY: f64 = 50.0;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Held {
     pub(super) groups: Vec<u32>,
+    /// Rows with the same number repeat one another.
+    pub(super) configurations: Vec<u32>,
     pub(super) actual: Vec<f64>,
     /// The median of what each was predicted from: the rival that everybody has.
     pub(super) middles: Vec<f64>,
@@ -105,7 +108,7 @@ impl Held {
     }
 
     /// The best shares, none where no learner could be tried.
-    pub(super) fn shares(&self, scale: Scale, learners: &[Learner]) -> Option<Shares> {
+    pub(super) fn shares(&self, scale: Scale, learners: &[Learner], situation: Situation) -> Option<Shares> {
         let n_learners = learners.len();
         let losses: Vec<Option<Vec<f64>>> = (0..n_learners).map(|learner| self.losses(scale, learner)).collect();
         if self.actual.is_empty() || losses.iter().all(Option::is_none) {
@@ -123,14 +126,24 @@ impl Held {
             pooled.iter_mut().zip(own).for_each(|(sum, e)| *sum += n * e);
         }
         pooled.iter_mut().for_each(|sum| *sum /= say);
-        let handicap: Vec<f64> = learners.iter().map(|l| if l.is_flexible() { FLEXIBLE } else { 0.0 }).collect();
-        pooled.iter_mut().zip(&handicap).for_each(|(sum, handicap)| *sum += handicap);
+        let n_configurations = self.n_configurations();
+        let handicaps = |n_configurations: usize| -> Vec<f64> {
+            let of_one = |learner: &Learner| match situation {
+                _ if learner.is_flexible() => CONVINCING,
+                Situation::Repeated if *learner != Learner::Repeats => CONVINCING / count(n_configurations).sqrt(),
+                _ => 0.0,
+            };
+            learners.iter().map(of_one).collect()
+        };
+        let of_all = handicaps(n_configurations.values().sum());
+        pooled.iter_mut().zip(&of_all).for_each(|(sum, handicap)| *sum += handicap);
         let at = |temperature: f64| Shares {
             pooled: softmax(&pooled, temperature),
             own: excess
                 .iter()
                 .map(|(group, (n, own))| {
-                    let own = own.iter().zip(&handicap).map(|(excess, handicap)| excess + handicap);
+                    let handicaps = handicaps(n_configurations.get(group).copied().unwrap_or(1));
+                    let own = own.iter().zip(&handicaps).map(|(excess, handicap)| excess + handicap);
                     let blend = own.zip(&pooled).map(|(o, p)| (n * o + POOLED_ROWS * p) / (n + POOLED_ROWS));
                     (*group, softmax(&blend.collect::<Vec<f64>>(), temperature))
                 })
@@ -143,6 +156,16 @@ impl Held {
         let better =
             |best: (f64, Shares), next: (f64, Shares)| if next.0 < best.0 * (1.0 - WORTH) { next } else { best };
         tried.into_iter().reduce(better).map(|(_, shares)| shares)
+    }
+
+    /// How many different configurations there are of each group.
+    fn n_configurations(&self) -> BTreeMap<u32, usize> {
+        let pairs: BTreeSet<(u32, u32)> =
+            self.groups.iter().copied().zip(self.configurations.iter().copied()).collect();
+        pairs.iter().fold(BTreeMap::new(), |mut out, (group, _)| {
+            *out.entry(*group).or_default() += 1;
+            out
+        })
     }
 
     /// Rows and mean losses by learner, of each group; a learner that dropped out has infinity.

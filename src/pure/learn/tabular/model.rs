@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of what is written; a file of a later one can't be read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Everything that predicting needs, and the card that tells of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

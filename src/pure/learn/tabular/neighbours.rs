@@ -1,16 +1,20 @@
-//! The nearest rows of a group: what happened at alike sizes.
+//! The nearest places of a group: what happened at alike sizes.
+//!
+//! Rows that agree in everything are one place with the median of their outcomes: one of them by itself is noise, and
+//! many of them would crowd out all other places.
 
 use super::places::{Place, Space};
 use super::rows::Rows;
+use crate::stats::rank::median_in_place;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// Rows of a group that are kept, spread evenly.
+/// Places of a group that are kept, spread evenly.
 const MAX_KEPT: usize = 1000;
-/// Rows of all groups that are kept.
+/// Places of all groups that are kept.
 const MAX_KEPT_IN_ALL: usize = 50_000;
-/// Rows that the number of neighbours is chosen by, spread evenly.
+/// Places that the number of neighbours is chosen by, spread evenly.
 const MAX_TRIED: usize = 300;
 /// Numbers of neighbours that are tried.
 const CHOICES: [usize; 5] = [1, 2, 4, 8, 16];
@@ -19,11 +23,9 @@ const CHOICES: [usize; 5] = [1, 2, 4, 8, 16];
 struct Kept {
     place: Place,
     outcome: f64,
-    /// Rows that agree in everything have the same.
-    configuration: u32,
 }
 
-/// Rows by group.
+/// Places by group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Neighbours {
     space: Space,
@@ -39,12 +41,13 @@ impl Neighbours {
         let space = Space::of(rows);
         let kept = |members: Vec<u32>| {
             let most = MAX_KEPT.min(MAX_KEPT_IN_ALL / rows.n_groups.max(1)).max(1);
-            let stride = members.len().div_ceil(most).max(1);
-            let one = |row: u32| {
-                let (&outcome, &configuration) = y.get(row as usize).zip(configurations.get(row as usize))?;
-                Some(Kept { place: space.place(rows, row as usize), outcome, configuration })
+            let places = by_configuration(&members, y, configurations);
+            let stride = places.len().div_ceil(most).max(1);
+            let one = |(row, mut outcomes): (u32, Vec<f64>)| Kept {
+                place: space.place(rows, row as usize),
+                outcome: median_in_place(&mut outcomes),
             };
-            members.into_iter().step_by(stride).filter_map(one).collect::<Vec<Kept>>()
+            places.into_iter().step_by(stride).map(one).collect::<Vec<Kept>>()
         };
         let filled = (0..).zip(rows.by_group()).filter(|(_, members)| !members.is_empty());
         let groups: BTreeMap<u32, Vec<Kept>> = filled.map(|(group, members)| (group, kept(members))).collect();
@@ -60,14 +63,14 @@ impl Neighbours {
         self.k
     }
 
-    /// The number of neighbours with the least error when each row's own configuration is left out.
+    /// The number of neighbours with the least error when each place itself is left out.
     fn best_k(&self) -> usize {
-        let all: Vec<(&Vec<Kept>, &Kept)> =
-            self.groups.values().flat_map(|kept| kept.iter().map(move |one| (kept, one))).collect();
-        let stride = all.len().div_ceil(MAX_TRIED).max(1);
-        let tried: Vec<(&Vec<Kept>, &Kept)> = all.into_iter().step_by(stride).collect();
-        let errors = |(kept, one): &(&Vec<Kept>, &Kept)| {
-            let near = nearest(kept, &one.place, CHOICES[CHOICES.len() - 1], Some(one.configuration));
+        let all = self.groups.values().flat_map(|kept| (0..kept.len()).map(move |at| (kept, at)));
+        let stride = all.clone().count().div_ceil(MAX_TRIED).max(1);
+        let tried: Vec<(&Vec<Kept>, usize)> = all.step_by(stride).collect();
+        let errors = |&(kept, at): &(&Vec<Kept>, usize)| {
+            let Some(one) = kept.get(at) else { return [0.0; CHOICES.len()] };
+            let near = nearest(kept, &one.place, CHOICES[CHOICES.len() - 1], Some(at));
             CHOICES.map(|k| {
                 (weighed(near.get(..k.min(near.len())).unwrap_or_default()).unwrap_or(one.outcome) - one.outcome).abs()
             })
@@ -93,10 +96,26 @@ fn average(values: impl Iterator<Item = f64>) -> f64 {
     sum / n.max(1.0)
 }
 
-/// The `k` nearest as (squared distance, outcome), nearest first, without those of one configuration.
-fn nearest(kept: &[Kept], place: &Place, k: usize, without: Option<u32>) -> Vec<(f64, f64)> {
-    let others = kept.iter().filter(|other| Some(other.configuration) != without);
-    let mut near: Vec<(f64, f64)> = others.map(|o| (place.squares(&o.place).sum(), o.outcome)).collect();
+/// The first row of each configuration among `members`, in their order, with the outcomes of all its rows.
+fn by_configuration(members: &[u32], y: &[f64], configurations: &[u32]) -> Vec<(u32, Vec<f64>)> {
+    let (mut numbers, mut places) = (HashMap::new(), Vec::<(u32, Vec<f64>)>::new());
+    for &row in members {
+        let Some((&outcome, &configuration)) = y.get(row as usize).zip(configurations.get(row as usize)) else {
+            continue;
+        };
+        let number = *numbers.entry(configuration).or_insert(places.len());
+        match places.get_mut(number) {
+            Some((_, outcomes)) => outcomes.push(outcome),
+            None => places.push((row, vec![outcome])),
+        }
+    }
+    places
+}
+
+/// The `k` nearest as (squared distance, outcome), nearest first, without the one at position `without`.
+fn nearest(kept: &[Kept], place: &Place, k: usize, without: Option<usize>) -> Vec<(f64, f64)> {
+    let others = kept.iter().enumerate().filter(|(at, _)| Some(*at) != without);
+    let mut near: Vec<(f64, f64)> = others.map(|(_, o)| (place.squares(&o.place).sum(), o.outcome)).collect();
     if near.len() > k && k > 0 {
         near.select_nth_unstable_by(k - 1, |a, b| a.0.total_cmp(&b.0));
         near.truncate(k);

@@ -155,7 +155,7 @@ impl Trial {
         let held = held_out(learners, &sampled, &folds, gate);
         let mut out = Self { mix: Mix { situations: BTreeMap::new() }, spreads: BTreeMap::new(), scores: Vec::new() };
         for (situation, held) in &held {
-            let Some(shares) = held.shares(data.scale, learners) else { continue };
+            let Some(shares) = held.shares(data.scale, learners, *situation) else { continue };
             out.score(*situation, held, &shares, learners, data.scale);
             out.mix.situations.insert(*situation, shares);
         }

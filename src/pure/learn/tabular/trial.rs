@@ -147,6 +147,7 @@ impl Held {
     fn add(&mut self, data: &Data<'_>, fold: &Fold, at: &[usize], predictions: &[Option<Vec<f64>>]) {
         let rows: Vec<u32> = at.iter().filter_map(|&at| fold.test.get(at)).copied().collect();
         self.groups.extend(rows.iter().filter_map(|&row| data.rows.group.get(row as usize)));
+        self.configurations.extend(rows.iter().filter_map(|&row| data.configurations.get(row as usize)));
         self.actual.extend(rows.iter().map(|&row| outcome(data, row)));
         for (all, predicted) in self.predicted.iter_mut().zip(predictions) {
             match (all.as_mut(), predicted) {
