@@ -69,9 +69,9 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
         return Err(no_model());
     }
     let Header { version, digest, .. } = header;
-    if version > VERSION {
+    if version != VERSION {
         return Err(unfit(format!(
-            "the model has format version {version}, this paceline reads up to {VERSION}; update paceline, or train anew"
+            "the model has format version {version}, this paceline reads {VERSION}; take one that does, or train anew"
         )));
     }
     let found = blake3::hash(body).to_hex().to_string();
@@ -116,11 +116,11 @@ mod tests {
         let mut flipped = good.clone();
         *flipped.last_mut().unwrap() ^= 1;
         let text = String::from_utf8_lossy(good.split(|b| *b == b'\n').next().unwrap()).into_owned();
-        let later = [text.replace("\"version\":1", "\"version\":99").as_bytes(), b"\nx"].concat();
+        let later = [text.replace(&format!("\"version\":{VERSION}"), "\"version\":99").as_bytes(), b"\nx"].concat();
         for (bytes, expected) in [
             (flipped, "the model is damaged"),
             (good[..good.len() / 2].to_vec(), "the model is damaged"),
-            (later, "format version 99, this paceline reads up to 1"),
+            (later, "format version 99, this paceline reads 2"),
             (b"PAR1".to_vec(), "this is no model"),
             (b"{}\n".to_vec(), "this is no model"),
             (Vec::new(), "this is no model"),

@@ -221,3 +221,28 @@ fn softmax(excesses: &[f64], temperature: f64) -> Vec<f64> {
 fn count(n: usize) -> f64 {
     n as f64
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn few_configurations_do_not_tell_that_the_group_is_the_better_guide() {
+        let learners = [Learner::Median, Learner::Repeats];
+        let best = |n_configurations: u32, situation| {
+            let held = Held {
+                groups: vec![0; 100],
+                configurations: (0..100).map(|row| row % n_configurations).collect(),
+                actual: vec![0.0; 100],
+                middles: vec![0.0; 100],
+                predicted: vec![Some(vec![0.095; 100]), Some(vec![0.1; 100])],
+            };
+            let shares = held.shares(Scale::Raw, &learners, situation).unwrap();
+            shares.pooled.iter().position(|share| *share > 0.9).map(|at| learners[at])
+        };
+        assert_eq!(best(1, Situation::Repeated), Some(Learner::Repeats));
+        assert_eq!(best(100, Situation::Repeated), Some(Learner::Median));
+        assert_eq!(best(1, Situation::Within), Some(Learner::Median));
+    }
+}
