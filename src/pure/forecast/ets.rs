@@ -133,26 +133,29 @@ pub(super) struct Ets {
 }
 
 impl Ets {
-    /// The form with the lowest criterion among: trend or none, each of `seasons` (lengths > 1) or none.
-    /// None where every form has too many degrees of freedom for the values.
+    /// The form with the lowest criterion among: trend or none, each of `seasons` (lengths > 1) or none. Both together
+    /// are tried where one of them is better than neither: a search step by step, as in Hyndman and Khandakar, J. Stat.
+    /// Software 27 (2008). None where every form has too many degrees of freedom for the values.
     pub(super) fn best(values: &[f64], seasons: &[usize]) -> Option<Self> {
-        let mut best: Option<Self> = None;
-        let outlines: Vec<(usize, Outline)> =
-            seasons.iter().chain([&1]).map(|&season| (season, Outline::of(values, season))).collect();
+        let outline = |&season: &usize| Outline::of(values, season);
+        let (flat, seasonal) = (outline(&1), seasons.iter().map(outline).collect::<Vec<Outline>>());
         // One clip for all forms, of the one that explains most: their losses are compared.
-        let noise = outlines.iter().map(|(_, outline)| outline.noise).fold(f64::INFINITY, f64::min);
+        let noise = seasonal.iter().map(|outline| outline.noise).fold(flat.noise, f64::min);
         let clip = if noise > 0.0 { CLIP_SIGMAS * noise } else { f64::MAX };
-        for (season, outline) in &outlines {
-            for trend in [false, true] {
-                let fitted = Self::fit(values, outline, Form { trend, season: *season }, clip);
-                best = match (best, fitted) {
-                    (Some(best), Some(fitted)) if fitted.aicc < best.aicc => Some(fitted),
-                    (None, fitted) => fitted,
-                    (best, _) => best,
-                };
-            }
+        let fit =
+            |outline: &Outline, season: usize, trend: bool| Self::fit(values, outline, Form { trend, season }, clip);
+        let level = fit(&flat, 1, false);
+        let beats_level = |fitted: &Self| level.as_ref().is_none_or(|level| fitted.aicc < level.aicc);
+        let trending = fit(&flat, 1, true);
+        let trend_helps = trending.as_ref().is_some_and(beats_level);
+        let mut rivals = vec![trending];
+        for (outline, &season) in seasonal.iter().zip(seasons) {
+            let steady = fit(outline, season, false);
+            let try_both = trend_helps || steady.as_ref().is_some_and(beats_level);
+            rivals.extend([steady, if try_both { fit(outline, season, true) } else { None }]);
         }
-        best
+        let lower = |best: Self, next: Self| if next.aicc < best.aicc { next } else { best };
+        level.into_iter().chain(rivals.into_iter().flatten()).reduce(lower)
     }
 
     /// Searches the weights of one form; none if there are not more values than degrees of freedom.

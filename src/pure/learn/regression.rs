@@ -38,8 +38,9 @@ pub(crate) struct GroupFit {
 }
 
 impl GroupFit {
-    /// Fits the lines and the shared effects in turn. `training` are positions in `data`, by start.
-    pub(crate) fn new(data: &Dataset, training: &[u32], seed: u64) -> Self {
+    /// Fits the lines and the shared effects in turn, the latter to `most_rows` at most. `training` are positions in
+    /// `data`, by start.
+    pub(crate) fn new(data: &Dataset, training: &[u32], most_rows: usize, seed: u64) -> Self {
         let mut rows_of: Vec<Vec<u32>> = vec![Vec::new(); data.step.codes.len()];
         for &row in training {
             if let Some(rows) = data.step.of_row.get(row as usize).and_then(|&s| rows_of.get_mut(s as usize)) {
@@ -53,7 +54,7 @@ impl GroupFit {
         let mut lines = fit_lines(data, &mut steps, &shared);
         for _ in 0..ROUNDS {
             let scale = typical_scale(&lines);
-            shared = shared::fit(data, &leftovers(data, &steps, &lines, scale), scale, seed);
+            shared = shared::fit(data, &leftovers(data, &steps, &lines, scale), scale, most_rows, seed);
             lines = fit_lines(data, &mut steps, &shared);
         }
         let scale = typical_scale(&lines);

@@ -8,6 +8,7 @@ use super::models::{Models, TargetModel};
 use super::pooling::{Pooled, StepSummary};
 use super::regression::{Calibration, Expected, FittedGroup, GroupFit, StepModel};
 use super::share;
+use super::shared::ROWS_TO_PREDICT;
 use crate::detect::{Skip, SkipSubject};
 use crate::samples::Samples;
 use crate::stats::robust::median;
@@ -234,7 +235,7 @@ fn fit_all(samples: &Samples, params: &TrainParams, groups: &[Group<'_>], split:
         .par_iter()
         .map(|group| {
             let training = Parts::of(&group.data, split).training_rows(&group.data);
-            GroupFit::new(&group.data, &training, params.seed)
+            GroupFit::new(&group.data, &training, ROWS_TO_PREDICT, params.seed)
         })
         .collect();
     let numbered = groups.iter().zip(&fits).enumerate();

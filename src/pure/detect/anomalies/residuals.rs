@@ -6,6 +6,7 @@ use crate::learn::dataset::{Dataset, Features, HOURS_OF_WEEK, N_SIZES};
 use crate::learn::line::{centred, dot};
 use crate::learn::pooling::SlopePrior;
 use crate::learn::regression::GroupFit;
+use crate::learn::shared::ROWS_TO_JUDGE;
 use crate::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::stats::robust::{mad_about, median};
 use serde::{Deserialize, Serialize};
@@ -71,7 +72,7 @@ impl ColumnNormal {
         if known.len() < min_samples.max(MIN_STEP_ROWS) {
             return None;
         }
-        let fit = GroupFit::new(data, &known, seed);
+        let fit = GroupFit::new(data, &known, ROWS_TO_JUDGE, seed);
         let mut steps = step_normals(data, &known, &fit);
         let (mut above, mut below) = (Vec::with_capacity(known.len()), Vec::with_capacity(known.len()));
         let mut deviations = vec![f64::NAN; data.len()];

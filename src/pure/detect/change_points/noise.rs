@@ -121,16 +121,22 @@ fn relative_variances(values: &[f64], counts: Option<&[u32]>, index: &[usize]) -
 /// Over differences at lags one and two: where busy and quiet buckets alternate one lag alone tells nothing.
 fn minus_log_likelihood(values: &[f64], variances: &[f64]) -> f64 {
     let (mut sizes, mut logs, mut n) = (0.0, 0.0, 0.0);
+    // Logarithms are added as products, as long as these stay in range.
+    let mut product = 1.0_f64;
     for lag in [1, 2] {
         let pairs = values.iter().zip(variances);
         let later = pairs.clone().skip(lag);
         for ((a, u), (b, v)) in pairs.zip(later) {
             sizes += (b - a).abs() / (u + v).sqrt();
-            logs += 0.5 * (u + v).ln();
+            product *= u + v;
+            if !(1e-100..1e100).contains(&product) {
+                logs += 0.5 * product.ln();
+                product = 1.0;
+            }
             n += 1.0;
         }
     }
-    n * (sizes / n).ln() + logs
+    n * (sizes / n).ln() + logs + 0.5 * product.ln()
 }
 
 /// A value that lies more than three sigmas beyond both the median of the window that ends with it and that of the
