@@ -14,9 +14,9 @@ const N: usize = FORGETTING.len();
 const CLIP: f64 = 3.0;
 /// Memory of the contest between the memories.
 const LOSS_DECAY: f64 = 0.995;
-/// A shorter memory is believed only if its errors are smaller by one standard error of the difference (Breiman et al. 1984):
-/// beside the mean over all, memory λ moves by √(λ/2) scales; √(2/π) scales is the mean error, and [`LOSS_DECAY`] counts
-/// like 400 executions. Otherwise chance would pick it for one steady step in three.
+/// A shorter memory λ is believed only if its errors are smaller by this share times √λ: one standard error of the
+/// difference (Breiman et al. 1984). Beside the mean over all it moves by √(λ/2) scales; √(2/π) scales is the mean error,
+/// and [`LOSS_DECAY`] counts like 400 executions. Without it chance picks one for three steady steps in ten.
 const HURDLE: f64 = 0.044;
 /// Memory of the size of residuals, and how many executions the size in training counts for.
 const SCALE_DECAY: f64 = 0.99;

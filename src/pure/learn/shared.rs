@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::linalg::traits::cholesky::CholeskyDecomposable;
 
-/// Rows that a ridge for predictions is fitted to: with 2048, the coefficients' errors added 0.3 % to those of outcomes as
-/// regular as memory.
+/// Rows that a ridge for predictions is fitted to: with 2048, the coefficients' errors added 0.3 % to those of outcomes
+/// as regular as memory.
 pub(crate) const ROWS_TO_PREDICT: usize = 8192;
 /// Rows where no more is asked than whether an outcome is out of the ordinary: judged by scales of 5 % and more.
 pub(crate) const ROWS_TO_JUDGE: usize = 2048;
