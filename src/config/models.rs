@@ -46,10 +46,12 @@ pub enum Feature {
     WorkflowType,
     /// The step's type.
     StepType,
-    /// How many steps the run has. Accepted, as it stands among the defaults, and not used.
+    /// How many executions of the run come before the step.
     StepCount,
     /// Size of the input.
     InputBytes,
+    /// Size of the inputs of what it depends on.
+    UpstreamBytes,
     /// Who executes it.
     Provider,
     /// Hour of the week of the start.
@@ -64,15 +66,23 @@ pub enum Feature {
 
 impl Feature {
     /// Used where nothing is configured.
-    pub const DEFAULT: [Self; 6] =
-        [Self::WorkflowType, Self::StepType, Self::StepCount, Self::InputBytes, Self::Provider, Self::HourOfWeek];
-
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const DEFAULT: [Self; 7] = [
         Self::WorkflowType,
         Self::StepType,
         Self::StepCount,
         Self::InputBytes,
+        Self::UpstreamBytes,
+        Self::Provider,
+        Self::HourOfWeek,
+    ];
+
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::WorkflowType,
+        Self::StepType,
+        Self::StepCount,
+        Self::InputBytes,
+        Self::UpstreamBytes,
         Self::Provider,
         Self::HourOfWeek,
         Self::TokensIn,
@@ -88,6 +98,7 @@ impl Feature {
             Self::StepType => "step_type",
             Self::StepCount => "step_count",
             Self::InputBytes => "input_bytes",
+            Self::UpstreamBytes => "upstream_bytes",
             Self::Provider => "provider",
             Self::HourOfWeek => "hour_of_week",
             Self::TokensIn => "tokens_in",

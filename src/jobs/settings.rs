@@ -96,6 +96,8 @@ fn features(named: &[Feature]) -> Features {
     Features {
         input_bytes: has(Feature::InputBytes),
         tokens_in: has(Feature::TokensIn),
+        upstream_bytes: has(Feature::UpstreamBytes),
+        step_count: has(Feature::StepCount),
         step_type: has(Feature::StepType),
         provider: has(Feature::Provider),
         platform: has(Feature::Platform),

@@ -34,6 +34,15 @@ impl Vocabulary {
         word.map_or(UNKNOWN, |word| self.intern(word))
     }
 
+    /// The code of a word that was seen before.
+    #[must_use]
+    pub fn code(&self, word: &str) -> Option<u32> {
+        if self.codes.len() == self.words.len() {
+            return self.codes.get(word).copied();
+        }
+        self.words.iter().position(|known| known == word).and_then(|at| u32::try_from(at).ok())
+    }
+
     /// The word behind a code; none for [`UNKNOWN`].
     #[must_use]
     pub fn word(&self, code: u32) -> Option<&str> {
@@ -75,6 +84,10 @@ pub struct Samples {
     pub input_bytes: Vec<f64>,
     /// Tokens sent in, known before the start.
     pub tokens_in: Vec<f64>,
+    /// Bytes that its direct dependencies took in, known before the start.
+    pub upstream_bytes: Vec<f64>,
+    /// Executions of its run that come before its step, and itself, known before the start.
+    pub step_count: Vec<f64>,
     /// Outcome: how long it took.
     pub duration_ms: Vec<f64>,
     /// Outcome: peak memory.
@@ -99,6 +112,10 @@ pub struct Samples {
     pub cache_hit: Vec<bool>,
     /// Executions that failed with their memory at the limit, in order of start.
     pub kills: Vec<Kill>,
+    /// Executions that did not come to a good end, or not yet: failed, cancelled, still running. Their codes are words of
+    /// the vocabulary above, theirs is empty; `duration_ms` is how long they had lasted when they ended or were last seen,
+    /// `ended_us` when that was.
+    pub unfinished: Option<Box<Samples>>,
 }
 
 /// A peak this near to the request is at the limit; an execution that fails there is taken to have been killed.
@@ -123,7 +140,38 @@ pub struct Kill {
     pub memory_request_mb: f64,
 }
 
+/// How much there is to do, as far as it is known before the start; NaN is unknown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sizes {
+    /// Bytes of input.
+    pub input_bytes: f64,
+    /// Tokens sent in.
+    pub tokens_in: f64,
+    /// Bytes that the direct dependencies took in.
+    pub upstream_bytes: f64,
+    /// Executions of the run that come before this step, and itself.
+    pub step_count: f64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { input_bytes: f64::NAN, tokens_in: f64::NAN, upstream_bytes: f64::NAN, step_count: f64::NAN }
+    }
+}
+
 impl Samples {
+    /// What was known of the sizes of one execution.
+    #[must_use]
+    pub fn sizes(&self, row: usize) -> Sizes {
+        let at = |column: &[f64]| column.get(row).copied().unwrap_or(f64::NAN);
+        Sizes {
+            input_bytes: at(&self.input_bytes),
+            tokens_in: at(&self.tokens_in),
+            upstream_bytes: at(&self.upstream_bytes),
+            step_count: at(&self.step_count),
+        }
+    }
+
     /// How many executions.
     #[must_use]
     pub fn len(&self) -> usize {

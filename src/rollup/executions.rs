@@ -109,6 +109,8 @@ pub struct Day {
     pub run_variant: Vec<u32>,
     /// Code of the experiment of each run, or [`UNKNOWN`].
     pub run_experiment: Vec<u32>,
+    /// The cutoff.
+    pub as_of_us: i64,
     /// The latest instant in the partition before the cutoff was applied: what was reduced at one cutoff holds at
     /// another when this lies before both.
     pub latest_us: i64,
@@ -139,6 +141,7 @@ pub fn day(run_table: &Runs, step_table: &Steps, as_of_us: i64) -> Result<Day> {
         vocabulary,
         runs: runs_out,
         steps: steps_out,
+        as_of_us,
         latest_us,
     })
 }

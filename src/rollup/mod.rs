@@ -10,6 +10,7 @@ mod executions;
 mod graphs;
 mod history;
 mod samples;
+mod upstream;
 
 pub use arms::{ARM_METRICS, ArmCell, ArmKey};
 pub use buckets::{CellKey, DailyCell, Period, daily_cells, rollups};

@@ -1,6 +1,8 @@
 //! Executions of steps for learning, thinned where a day holds more than is needed.
 
-use super::executions::{Day, Executions, Status};
+use super::executions::{Day, Executions, NO_INSTANT, Status};
+use super::upstream::upstream_of;
+use crate::pure::graph::Upstream;
 use crate::pure::samples::{Kill, NEAR_LIMIT, Samples, Vocabulary};
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,24 +45,47 @@ pub struct Origins {
 ///
 /// Within a step those with the smallest hash of their cache key (of their run where there is none) stay, so that a
 /// thinned stream of keys keeps every repetition of the keys that it keeps (spatial sampling, Waldspurger et al.,
-/// FAST 2015) and hit rates stay unbiased.
+/// FAST 2015) and hit rates stay unbiased. Of executions that did not succeed no larger a share is kept.
 #[must_use]
 pub(super) fn step_samples(day: &Day, budget: usize) -> Samples {
     let rows = &day.steps;
+    let groups = by_step(rows, |i| is_sample(rows, i));
+    let cap = fair_cap(groups.values().map(Vec::len).collect(), budget);
+    let thinned = |groups: BTreeMap<(u32, u32), Vec<usize>>| -> Vec<usize> {
+        let mut chosen: Vec<usize> = Vec::new();
+        for (_, mut members) in groups {
+            if members.len() > cap {
+                members.sort_by_cached_key(|&i| (priority(day, i), rows.bucket_us[i], i));
+                members.truncate(cap);
+            }
+            chosen.extend(members);
+        }
+        chosen
+    };
+    let unfinished = thinned(by_step(rows, |i| lasted(day, i).is_some()));
+    gather(day, thinned(groups), unfinished, kills(rows)).0
+}
+
+fn by_step(rows: &Executions, is_chosen: impl Fn(usize) -> bool) -> BTreeMap<(u32, u32), Vec<usize>> {
     let mut groups: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
-    for i in (0..rows.len()).filter(|&i| is_sample(rows, i)) {
+    for i in (0..rows.len()).filter(|&i| is_chosen(i)) {
         groups.entry((rows.workflow_id[i], rows.step[i])).or_default().push(i);
     }
-    let cap = fair_cap(groups.values().map(Vec::len).collect(), budget);
-    let mut chosen: Vec<usize> = Vec::new();
-    for (_, mut members) in groups {
-        if members.len() > cap {
-            members.sort_by_cached_key(|&i| (priority(day, i), rows.bucket_us[i], i));
-            members.truncate(cap);
-        }
-        chosen.extend(members);
-    }
-    gather(day, chosen, kills(rows)).0
+    groups
+}
+
+/// How long an execution that did not succeed had lasted when it ended or was last seen, and when that was; none for one
+/// that succeeded, or of which nothing of the kind is known.
+#[expect(clippy::cast_precision_loss, reason = "spans in microseconds stay far below 2^53")]
+fn lasted(day: &Day, i: usize) -> Option<(f64, i64)> {
+    let rows = &day.steps;
+    let lasted = match rows.status[i] {
+        Status::Succeeded => return None,
+        Status::Running if rows.own_start_us[i] == NO_INSTANT => return None,
+        Status::Running => ((day.as_of_us - rows.own_start_us[i]) as f64 / 1e3, day.as_of_us),
+        Status::Failed | Status::Cancelled => (rows.duration_ms[i], rows.ended_us[i]),
+    };
+    Some(lasted).filter(|(ms, _)| ms.is_finite() && *ms > 0.0 && !rows.cache_hit[i])
 }
 
 /// Every execution of the day that ended in `(after_us, until_us]` and can be scored, with its origin.
@@ -72,7 +97,7 @@ pub fn step_samples_ended(day: &Day, after_us: i64, until_us: i64) -> (Samples, 
             is_sample(rows, i) && !rows.cache_hit[i] && rows.ended_us[i] > after_us && rows.ended_us[i] <= until_us
         })
         .collect();
-    let (samples, order) = gather(day, chosen, Vec::new());
+    let (samples, order) = gather(day, chosen, Vec::new(), Vec::new());
     let word = |code: u32| day.vocabulary.word(code).unwrap_or_default().to_owned();
     let origins = Origins {
         run_id: order.iter().map(|&i| word(rows.run[i])).collect(),
@@ -102,12 +127,19 @@ fn priority(day: &Day, i: usize) -> u64 {
     }
 }
 
-fn gather(day: &Day, mut chosen: Vec<usize>, mut killed: Vec<usize>) -> (Samples, Vec<usize>) {
+/// The executions `chosen`, with those that are unfinished and the kills beside them, and in which order they now are.
+fn gather(
+    day: &Day,
+    mut chosen: Vec<usize>,
+    mut unfinished: Vec<usize>,
+    mut killed: Vec<usize>,
+) -> (Samples, Vec<usize>) {
     let rows = &day.steps;
     let word = |code: u32| day.vocabulary.word(code);
-    for rows_of in [&mut chosen, &mut killed] {
+    for rows_of in [&mut chosen, &mut unfinished, &mut killed] {
         rows_of.sort_by_cached_key(|&i| (rows.bucket_us[i], word(rows.run[i]), word(rows.step_id[i]), rows.attempt[i]));
     }
+    let upstream = upstream_of(day);
     let mut vocabulary = Vocabulary::default();
     let mut recoded: HashMap<u32, u32> = HashMap::new();
     let mut recode = |code: u32| -> u32 { *recoded.entry(code).or_insert_with(|| vocabulary.intern_opt(word(code))) };
@@ -123,9 +155,18 @@ fn gather(day: &Day, mut chosen: Vec<usize>, mut killed: Vec<usize>) -> (Samples
             memory_request_mb: rows.memory_request_mb[i],
         })
         .collect();
+    let samples = columns(rows, &upstream, &chosen, &mut recode);
+    let beside = (!unfinished.is_empty()).then(|| {
+        let (duration_ms, ended_us) = unfinished.iter().filter_map(|&i| lasted(day, i)).unzip();
+        Box::new(Samples { duration_ms, ended_us, ..columns(rows, &upstream, &unfinished, &mut recode) })
+    });
+    (Samples { vocabulary, kills, unfinished: beside, ..samples }, chosen)
+}
+
+fn columns(rows: &Executions, upstream: &Upstream, chosen: &[usize], mut recode: impl FnMut(u32) -> u32) -> Samples {
     let mut codes = |column: &[u32]| -> Vec<u32> { chosen.iter().map(|&i| recode(column[i])).collect() };
     let floats = |column: &[f64]| -> Vec<f64> { chosen.iter().map(|&i| column[i]).collect() };
-    let samples = Samples {
+    Samples {
         workflow_id: codes(&rows.workflow_id),
         workflow_type: codes(&rows.workflow_type),
         step: codes(&rows.step),
@@ -137,6 +178,8 @@ fn gather(day: &Day, mut chosen: Vec<usize>, mut killed: Vec<usize>) -> (Samples
         ended_us: chosen.iter().map(|&i| rows.ended_us[i]).collect(),
         input_bytes: floats(&rows.input_bytes),
         tokens_in: floats(&rows.tokens_in),
+        upstream_bytes: floats(&upstream.bytes),
+        step_count: floats(&upstream.steps),
         duration_ms: floats(&rows.duration_ms),
         memory_mb: floats(&rows.memory_mb),
         cpu_pct: floats(&rows.cpu_pct),
@@ -148,16 +191,20 @@ fn gather(day: &Day, mut chosen: Vec<usize>, mut killed: Vec<usize>) -> (Samples
         cpu_request: floats(&rows.cpu_request),
         cache_key: chosen.iter().map(|&i| rows.cache_key[i]).collect(),
         cache_hit: chosen.iter().map(|&i| rows.cache_hit[i]).collect(),
-        kills,
-        vocabulary: Vocabulary::default(),
-    };
-    (Samples { vocabulary, ..samples }, chosen)
+        ..Samples::default()
+    }
 }
 
 /// Appends `day` to `all`, its codes translated. Days must come in order of time.
 pub(super) fn append(all: &mut Samples, day: Samples) {
+    let translation: Vec<u32> = day.vocabulary.words().iter().map(|word| all.vocabulary.intern(word)).collect();
+    // An unknown code lies beyond every word and stays unknown.
+    append_columns(all, day, &|code: u32| translation.get(code as usize).copied().unwrap_or(code));
+}
+
+fn append_columns(all: &mut Samples, day: Samples, translate: &impl Fn(u32) -> u32) {
     let Samples {
-        vocabulary,
+        vocabulary: _,
         workflow_id,
         workflow_type,
         step,
@@ -169,6 +216,8 @@ pub(super) fn append(all: &mut Samples, day: Samples) {
         ended_us,
         input_bytes,
         tokens_in,
+        upstream_bytes,
+        step_count,
         duration_ms,
         memory_mb,
         cpu_pct,
@@ -181,10 +230,11 @@ pub(super) fn append(all: &mut Samples, day: Samples) {
         cache_key,
         cache_hit,
         kills,
+        unfinished,
     } = day;
-    let translation: Vec<u32> = vocabulary.words().iter().map(|word| all.vocabulary.intern(word)).collect();
-    // An unknown code lies beyond every word and stays unknown.
-    let translate = |code: u32| translation.get(code as usize).copied().unwrap_or(code);
+    if let Some(rows) = unfinished {
+        append_columns(all.unfinished.get_or_insert_default(), *rows, translate);
+    }
     let recode = |codes: Vec<u32>, into: &mut Vec<u32>| into.extend(codes.into_iter().map(translate));
     all.kills.extend(kills.into_iter().map(|kill| Kill {
         workflow_id: translate(kill.workflow_id),
@@ -203,6 +253,8 @@ pub(super) fn append(all: &mut Samples, day: Samples) {
     all.ended_us.extend(ended_us);
     all.input_bytes.extend(input_bytes);
     all.tokens_in.extend(tokens_in);
+    all.upstream_bytes.extend(upstream_bytes);
+    all.step_count.extend(step_count);
     all.duration_ms.extend(duration_ms);
     all.memory_mb.extend(memory_mb);
     all.cpu_pct.extend(cpu_pct);
@@ -251,6 +303,69 @@ mod tests {
             ..Executions::default()
         };
         assert_eq!(kills(&many), [19, 18, 17, 16, 15, 14, 13, 12], "the highest requests");
+    }
+
+    #[test]
+    fn what_did_not_succeed_is_kept_with_how_long_it_lasted() {
+        let minute_us = 60_000_000;
+        let cases = [
+            (Status::Succeeded, 5.0, 0),
+            (Status::Failed, 7.0, 0),
+            (Status::Failed, f64::NAN, 0),
+            (Status::Cancelled, 8.0, 0),
+            (Status::Running, f64::NAN, -minute_us),
+            (Status::Running, f64::NAN, NO_INSTANT),
+        ];
+        let n = cases.len();
+        let mut day = Day { as_of_us: 0, ..Day::default() };
+        let (run, step) = (day.vocabulary.intern("r"), day.vocabulary.intern("s"));
+        let float = || vec![f64::NAN; n];
+        day.steps = Executions {
+            run: vec![run; n],
+            step: vec![step; n],
+            step_id: vec![step; n],
+            workflow_id: vec![step; n],
+            workflow_type: vec![step; n],
+            step_type: vec![step; n],
+            provider: vec![step; n],
+            platform: vec![step; n],
+            attempt: vec![1; n],
+            status: cases.iter().map(|case| case.0).collect(),
+            duration_ms: cases.iter().map(|case| case.1).collect(),
+            own_start_us: cases.iter().map(|case| case.2).collect(),
+            bucket_us: vec![-minute_us; n],
+            ended_us: vec![-1; n],
+            cpu_pct: float(),
+            memory_mb: float(),
+            memory_request_mb: float(),
+            cpu_request: float(),
+            api_calls: float(),
+            network_bytes: float(),
+            input_bytes: float(),
+            tokens_in: float(),
+            tokens: float(),
+            cost_usd: float(),
+            queue_ms: float(),
+            cache_key: vec![0; n],
+            cache_hit: vec![false; n],
+        };
+        day.depends_on = polars::prelude::ListChunked::full_null_with_dtype(
+            "depends_on".into(),
+            n,
+            &polars::prelude::DataType::String,
+        );
+        let kept = step_samples(&day, 100);
+        let mut all = Samples::default();
+        all.vocabulary.intern("another");
+        append(&mut all, kept);
+        let unfinished = all.unfinished.unwrap_or_default();
+        assert_eq!(
+            (all.duration_ms.as_slice(), unfinished.duration_ms.as_slice()),
+            (&[5.0][..], &[7.0, 8.0, 60_000.0][..])
+        );
+        assert_eq!(unfinished.ended_us, [-1, -1, 0], "a running one was last seen at the cutoff");
+        assert_eq!(all.vocabulary.word(unfinished.step[0]), Some("s"), "its words are those of the whole");
+        assert!(unfinished.vocabulary.words().is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod redraw;
 mod replay;
 mod slots;
 mod topology;
+mod upstream;
 mod validate;
 
 pub use critical_path::{CriticalPath, critical_path};
@@ -16,6 +17,7 @@ pub use redraw::Redraw;
 pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
 pub use slots::{Slots, slots};
 pub use topology::Topology;
+pub use upstream::{Upstream, upstream};
 pub use validate::GraphIssue;
 
 use serde::{Deserialize, Serialize};

@@ -120,13 +120,15 @@ pub(crate) fn contest(
     let mut rivals = Rivals::new(data.step.codes.len());
     for event in events(data) {
         let row = match event {
+            Event::Ended(row) if data.is_censored(row) => continue,
             Event::Ended(row) => {
                 rivals.observe(step_of(data, row), data.log_y.get(row).copied().unwrap_or(f64::NAN));
                 continue;
             }
             Event::Started(row) => row,
         };
-        let (true, Some(&log_y), Some(expected)) = (test.contains(&row), data.log_y.get(row), walked.get(row)) else {
+        let is_scored = test.contains(&row) && !data.is_censored(row);
+        let (true, Some(&log_y), Some(expected)) = (is_scored, data.log_y.get(row), walked.get(row)) else {
             continue;
         };
         let step = step_of(data, row);

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Grows whenever the layout or the meaning of [`Kept`] changes: models that an earlier version kept can't be read then.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The name of the model that stands, on executions since it was trained.
 pub const CHAMPION: &str = "champion";
 /// The name of the model that was trained anew, on the same executions.
@@ -341,7 +341,7 @@ fn live(samples: &Samples, target: Target, rows: &[usize], walk: &mut Walk<'_>) 
     for &row in rows {
         let started_us = samples.started_us.get(row).copied().unwrap_or(i64::MIN);
         let actual = target.column(samples).get(row).copied().unwrap_or(f64::NAN);
-        let said = query(samples, row).and_then(|query| {
+        let said = query(samples, &samples.vocabulary, row).and_then(|query| {
             let predicted = walk.before(started_us).predict(target, &query)?;
             Some((query.workflow_type, predicted))
         });
@@ -498,7 +498,9 @@ mod tests {
         let one = &election.elected[0];
         assert_eq!((one.version, one.decision, one.contest, one.new.is_none()), (1, Decision::Stays, None, true));
         let before = standing[&Target::DurationMs].kept.as_ref().unwrap();
-        let at = |models: &Models| models.predict(Target::DurationMs, &query(&samples, 0).unwrap()).unwrap().point;
+        let at = |models: &Models| {
+            models.predict(Target::DurationMs, &query(&samples, &samples.vocabulary, 0).unwrap()).unwrap().point
+        };
         assert!(at(&election.models) > 1.002 * at(&before.models), "its level has moved");
         assert!(
             names(&election, "*").contains(&CHAMPION.to_owned())

@@ -1,6 +1,6 @@
 //! Executions of one workflow type as a regression sees them: what is known before the start, and one outcome.
 
-use crate::samples::{Samples, UNKNOWN};
+use crate::samples::{Samples, Sizes, UNKNOWN};
 use crate::units::{DAY_US, HOUR_US};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Hours of a week, the buckets of the weekly profile.
 pub const HOURS_OF_WEEK: usize = 168;
 
-/// How many measured sizes may bend an outcome: bytes in, tokens in.
-pub const N_SIZES: usize = 2;
+/// How many sizes may bend an outcome.
+pub const N_SIZES: usize = 4;
+/// Their names: first those of the execution itself, then what lies before it in its run.
+pub const SIZES: [&str; N_SIZES] = ["input_bytes", "tokens_in", "upstream_bytes", "step_count"];
+/// The first so many are the execution's own.
+pub(crate) const N_OWN_SIZES: usize = 2;
 
 /// An outcome that can be predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,6 +64,10 @@ pub struct Features {
     pub input_bytes: bool,
     /// Tokens sent in, with a slope for each step.
     pub tokens_in: bool,
+    /// Bytes that the direct dependencies took in, with a slope for each step that shows one.
+    pub upstream_bytes: bool,
+    /// Executions of the run before the step, with a slope for each step that shows one.
+    pub step_count: bool,
     /// The type of the step: what an unseen step borrows from.
     pub step_type: bool,
     /// The provider.
@@ -77,6 +85,8 @@ impl Default for Features {
         Self {
             input_bytes: true,
             tokens_in: true,
+            upstream_bytes: true,
+            step_count: true,
             step_type: true,
             provider: true,
             platform: true,
@@ -98,6 +108,20 @@ pub fn hour_of_week(started_us: i64) -> u8 {
 #[must_use]
 pub fn log_size(size: f64) -> f64 {
     if size > 0.0 && size.is_finite() { size.ln() } else { f64::NAN }
+}
+
+impl Features {
+    /// Logarithms of the sizes that are used, in the order of [`SIZES`].
+    #[must_use]
+    pub fn log_sizes(&self, sizes: &Sizes) -> [f64; N_SIZES] {
+        let log = |on: bool, size: f64| if on { log_size(size) } else { f64::NAN };
+        [
+            log(self.input_bytes, sizes.input_bytes),
+            log(self.tokens_in, sizes.tokens_in),
+            log(self.upstream_bytes, sizes.upstream_bytes),
+            log(self.step_count, sizes.step_count),
+        ]
+    }
 }
 
 /// A column of codes, numbered anew from 0 in order of first sight.
@@ -142,7 +166,9 @@ pub(crate) struct Dataset {
     pub(crate) ended_us: Vec<i64>,
     /// Logarithm of the outcome.
     pub(crate) log_y: Vec<f64>,
-    /// Position of each row in the samples.
+    /// Whether the outcome is only known to be larger than that.
+    pub(crate) censored: Vec<bool>,
+    /// Position of each row in the samples; of a censored one, in the unfinished ones.
     pub(crate) rows: Vec<u32>,
 }
 
@@ -181,14 +207,73 @@ impl Dataset {
                 out.rows.push(number);
             }
         }
+        out.censored = vec![false; out.len()];
         out
+    }
+
+    /// Of durations, the same with executions that did not come to a good end: all that is known
+    /// of it is that it would have been longer. Those that were known by `before_us` are put among the others by start.
+    pub(crate) fn with_unfinished(
+        mut self,
+        samples: &Samples,
+        rows: &[u32],
+        features: Features,
+        before_us: i64,
+    ) -> Self {
+        let group = rows.first().and_then(|&row| samples.workflow_type.get(row as usize));
+        let Some(unfinished) = samples.unfinished.as_deref().filter(|_| group.is_some()) else { return self };
+        let is_known = |step: Option<&u32>| step.is_some_and(|step| self.step.numbers.contains_key(step));
+        let of_group = |row: &usize| {
+            let was_known = unfinished.ended_us.get(*row).is_some_and(|&end| end < before_us);
+            was_known && unfinished.workflow_type.get(*row) == group && is_known(unfinished.step.get(*row))
+        };
+        let chosen: Vec<usize> = (0..unfinished.len()).filter(of_group).collect();
+        for row in chosen {
+            let lasted = unfinished.duration_ms.get(row).copied().unwrap_or(f64::NAN);
+            if lasted > 0.0 && lasted.is_finite() {
+                self.push(unfinished, row, lasted.ln(), features);
+                self.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
+            }
+        }
+        self.censored.resize(self.len(), true);
+        self.by_start()
+    }
+
+    fn by_start(self) -> Self {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|&row| self.started_us.get(row).copied());
+        fn taken<T: Copy>(column: &[T], order: &[usize]) -> Vec<T> {
+            order.iter().filter_map(|&row| column.get(row).copied()).collect()
+        }
+        let coded = |column: Coded| Coded { of_row: taken(&column.of_row, &order), ..column };
+        Self {
+            retry: taken(&self.retry, &order),
+            hour: taken(&self.hour, &order),
+            size: taken(&self.size, &order),
+            started_us: taken(&self.started_us, &order),
+            ended_us: taken(&self.ended_us, &order),
+            log_y: taken(&self.log_y, &order),
+            censored: taken(&self.censored, &order),
+            rows: taken(&self.rows, &order),
+            step: coded(self.step),
+            step_type: self.step_type,
+            provider: coded(self.provider),
+            platform: coded(self.platform),
+        }
+    }
+
+    /// Whether the outcome of a row is only known to be larger than what stands there.
+    pub(crate) fn is_censored(&self, row: usize) -> bool {
+        self.censored.get(row) == Some(&true)
+    }
+
+    /// How many outcomes are known.
+    pub(crate) fn n_known(&self) -> usize {
+        self.len() - self.censored.iter().filter(|censored| **censored).count()
     }
 
     fn push(&mut self, samples: &Samples, row: usize, log_y: f64, features: Features) {
         let code = |on: bool, column: &[u32]| if on { column.get(row).copied().unwrap_or(UNKNOWN) } else { UNKNOWN };
-        let size = |on: bool, column: &[f64]| {
-            if on { column.get(row).map_or(f32::NAN, |&size| single(log_size(size))) } else { f32::NAN }
-        };
         let started_us = samples.started_us.get(row).copied().unwrap_or_default();
         let step = self.step.push(code(true, &samples.step)) as usize;
         if step == self.step_type.len() {
@@ -198,8 +283,7 @@ impl Dataset {
         self.platform.push(code(features.platform, &samples.platform));
         self.retry.push(features.attempt && samples.attempt.get(row).is_some_and(|&attempt| attempt > 1));
         self.hour.push(if features.hour_of_week { hour_of_week(started_us) } else { 0 });
-        self.size
-            .push([size(features.input_bytes, &samples.input_bytes), size(features.tokens_in, &samples.tokens_in)]);
+        self.size.push(features.log_sizes(&samples.sizes(row)).map(single));
         self.started_us.push(started_us);
         self.ended_us.push(samples.ended_us.get(row).copied().unwrap_or(started_us));
         self.log_y.push(log_y);

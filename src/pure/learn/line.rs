@@ -3,7 +3,8 @@
 //! Least squares by linfa's QR, reweighted by Huber's weights so that the one execution in a hundred that takes twenty
 //! times as long bends nothing (Huber, Robust Statistics, 1981).
 
-use super::dataset::{Dataset, N_SIZES};
+use super::dataset::{Dataset, N_OWN_SIZES, N_SIZES};
+use super::solve::{inverse_diagonal, solve};
 use crate::stats::robust::{huber_weight, median_and_mad};
 use linfa::DatasetBase;
 use linfa::traits::Fit;
@@ -18,6 +19,9 @@ pub(crate) const MIN_SCALE: f64 = 0.005;
 const MIN_SIZE_STD: f64 = 0.02;
 /// Two sizes correlated beyond this are one size.
 const MAX_CORRELATION: f64 = 0.995;
+/// What lies before an execution bends its line only where it lowers n · ln(residual sum of squares) by this times
+/// ln n: twice what Schwarz asks for, as two are looked at.
+const CONVINCING: f64 = 2.0;
 /// Executions of a step beyond the newest so many add cost and no precision: the slope's error is long below the noise.
 const MAX_ROWS: usize = 4096;
 
@@ -30,7 +34,9 @@ pub(crate) struct StepRows {
     pub(crate) x: Vec<[f64; N_SIZES]>,
     /// Mean log sizes, NaN where no size is known.
     pub(crate) centre: [f64; N_SIZES],
-    /// Which sizes can carry a slope.
+    /// Which sizes spread enough to carry a slope.
+    spread: [bool; N_SIZES],
+    /// Which of them do.
     active: [bool; N_SIZES],
     /// Robustness weights, in step with `rows`.
     pub(crate) weight: Vec<f64>,
@@ -44,8 +50,8 @@ pub(crate) struct Line {
     /// Squared standard errors of the slopes, infinite where none was fitted.
     pub(crate) slope_var: [f64; N_SIZES],
     pub(crate) scale: f64,
-    /// Weighted sums of squares and products of the centred sizes, xx, xy, yy.
-    pub(crate) size_products: [f64; 3],
+    /// Weighted sums of squares and products of the centred sizes; 0 for what lies before an execution and bends nothing.
+    pub(crate) size_products: [[f64; N_SIZES]; N_SIZES],
     /// Weighted sums of products of sizes and outcome.
     pub(crate) outcome_products: [f64; N_SIZES],
     /// Sum of the weights.
@@ -60,22 +66,72 @@ impl StepRows {
         let raw: Vec<[f64; N_SIZES]> = rows.iter().map(|&row| size(row)).collect();
         let centre = std::array::from_fn(|j| mean(raw.iter().filter_map(|x| known(x.get(j)))));
         let x: Vec<[f64; N_SIZES]> = raw.iter().map(|&x| centred(x, centre)).collect();
-        let active = active_sizes(&x);
+        let spread = spread_sizes(&x);
         let weight = vec![1.0; rows.len()];
-        Self { rows, x, centre, active, weight }
+        Self { rows, x, centre, spread, active: own(spread), weight }
     }
 
-    /// Fits the line to `y` (in step with `rows`) and renews the weights.
+    /// Fits the line to `y` (in step with `rows`; NaN has no say) and renews the weights.
     pub(crate) fn fit(&mut self, y: &[f64]) -> Line {
+        for (weight, y) in self.weight.iter_mut().zip(y) {
+            *weight = if y.is_nan() {
+                0.0
+            } else if *weight > 0.0 {
+                *weight
+            } else {
+                1.0
+            };
+        }
+        let known: Vec<f64> = y.iter().map(|y| if y.is_nan() { 0.0 } else { *y }).collect();
+        let y = known.as_slice();
+        self.choose(y);
         let beta = self.least_squares(y).unwrap_or_else(|| self.weighted_mean(y));
         let [level, slopes @ ..] = beta;
         let residual: Vec<f64> = self.x.iter().zip(y).map(|(x, y)| y - level - dot(&slopes, x)).collect();
-        let (middle, mad) = median_and_mad(&mut residual.clone());
+        let mut counted: Vec<f64> =
+            residual.iter().zip(&self.weight).filter(|(_, weight)| **weight > 0.0).map(|(r, _)| *r).collect();
+        let (middle, mad) = median_and_mad(&mut counted);
         let scale = if mad.is_finite() { mad.max(MIN_SCALE) } else { MIN_SCALE };
-        for (weight, r) in self.weight.iter_mut().zip(&residual) {
+        for (weight, r) in self.weight.iter_mut().zip(&residual).filter(|(weight, _)| **weight > 0.0) {
             *weight = huber_weight((r - middle) / scale, HUBER_BEND);
         }
         self.describe(y, slopes, scale)
+    }
+
+    /// Lets what lies before an execution bend the line where it convinces; its own sizes do wherever they spread.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    fn choose(&mut self, y: &[f64]) {
+        self.active = own(self.spread);
+        if self.active == self.spread {
+            return;
+        }
+        let moments = self.moments(y);
+        let n = self.weight.iter().filter(|weight| **weight > 0.0).count() as f64;
+        for j in N_OWN_SIZES..N_SIZES {
+            if self.spread.get(j) != Some(&true) {
+                continue;
+            }
+            let without = residual_squares(&moments, &self.active);
+            let mut tried = self.active;
+            tried.iter_mut().skip(j).take(1).for_each(|on| *on = true);
+            let with = residual_squares(&moments, &tried);
+            if n > 4.0 && with > 0.0 && n * (without / with).ln() > CONVINCING * n.ln() {
+                self.active = tried;
+            }
+        }
+    }
+
+    /// Weighted sums of products of 1, the sizes and `y`.
+    fn moments(&self, y: &[f64]) -> [[f64; N_SIZES + 2]; N_SIZES + 2] {
+        let mut sums = [[0.0; N_SIZES + 2]; N_SIZES + 2];
+        for ((x, weight), y) in self.x.iter().zip(&self.weight).zip(y) {
+            let mut row = [1.0; N_SIZES + 2];
+            row.iter_mut().skip(1).zip(x.iter().chain([y])).for_each(|(cell, value)| *cell = *value);
+            for (sums, a) in sums.iter_mut().zip(row) {
+                sums.iter_mut().zip(row).for_each(|(sum, b)| *sum += weight * a * b);
+            }
+        }
+        sums
     }
 
     fn n_columns(&self) -> usize {
@@ -98,7 +154,8 @@ impl StepRows {
         let targets = Array1::from_iter(y.iter().zip(&self.weight).map(|(y, weight)| y * weight.sqrt()));
         let model = LinearRegression::new().with_intercept(false).fit(&DatasetBase::new(records, targets)).ok()?;
         let mut fitted = model.params().iter().copied();
-        let mut beta = [fitted.next()?, 0.0, 0.0];
+        let mut beta = [0.0; 1 + N_SIZES];
+        beta[0] = fitted.next()?;
         for (slope, _) in beta.iter_mut().skip(1).zip(self.active).filter(|(_, on)| *on) {
             *slope = fitted.next()?;
         }
@@ -108,7 +165,9 @@ impl StepRows {
     fn weighted_mean(&self, y: &[f64]) -> [f64; 1 + N_SIZES] {
         let sum: f64 = self.weight.iter().sum();
         let level = y.iter().zip(&self.weight).map(|(y, w)| y * w).sum::<f64>() / sum.max(f64::MIN_POSITIVE);
-        [level, 0.0, 0.0]
+        let mut beta = [0.0; 1 + N_SIZES];
+        beta[0] = level;
+        beta
     }
 
     /// Moments of the reweighted data, from which the line is later shrunk towards the lines of alike steps.
@@ -119,21 +178,21 @@ impl StepRows {
         for (x, w) in self.x.iter().zip(&self.weight) {
             mean_x.iter_mut().zip(x).for_each(|(m, x)| *m += w * x / weight.max(f64::MIN_POSITIVE));
         }
-        let (mut size_products, mut outcome_products) = ([0.0; 3], [0.0; N_SIZES]);
+        let (mut size_products, mut outcome_products) = ([[0.0; N_SIZES]; N_SIZES], [0.0; N_SIZES]);
+        let counts: [bool; N_SIZES] = std::array::from_fn(|j| j < N_OWN_SIZES || self.active[j]);
         for ((x, w), y) in self.x.iter().zip(&self.weight).zip(y) {
-            let [a, b] = [x[0] - mean_x[0], x[1] - mean_x[1]];
-            size_products[0] += w * a * a;
-            size_products[1] += w * a * b;
-            size_products[2] += w * b * b;
-            outcome_products[0] += w * a * (y - mean_y);
-            outcome_products[1] += w * b * (y - mean_y);
+            let x: [f64; N_SIZES] = std::array::from_fn(|j| if counts[j] { x[j] - mean_x[j] } else { 0.0 });
+            for (j, a) in x.into_iter().enumerate() {
+                outcome_products[j] += w * a * (y - mean_y);
+                size_products[j].iter_mut().zip(x).for_each(|(sum, b)| *sum += w * a * b);
+            }
         }
-        let variance = |on: bool, ss: f64| if on && ss > 0.0 { scale * scale / ss } else { f64::INFINITY };
         let enough = self.rows.len() >= self.n_columns() + 2;
-        let slope_var = [
-            variance(self.active[0] && enough, size_products[0]),
-            variance(self.active[1] && enough, size_products[2]),
-        ];
+        let inverse = inverse_diagonal(&fitted_alone(&size_products, &self.active));
+        let slope_var = std::array::from_fn(|j| {
+            let fitted = self.active[j] && enough && inverse[j] > 0.0;
+            if fitted { scale * scale * inverse[j] } else { f64::INFINITY }
+        });
         let mean = mean_y - dot(&slope, &mean_x);
         Line { mean, slope, slope_var, scale, size_products, outcome_products, weight }
     }
@@ -162,19 +221,49 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     if n == 0 { f64::NAN } else { sum / n as f64 }
 }
 
-/// Sizes that spread enough for a slope; the second only where it is not the first in disguise.
+/// Sizes that spread enough for a slope, and are not one before them in disguise.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn active_sizes(x: &[[f64; N_SIZES]]) -> [bool; N_SIZES] {
+fn spread_sizes(x: &[[f64; N_SIZES]]) -> [bool; N_SIZES] {
     let n = x.len().max(1) as f64;
-    let [mut aa, mut ab, mut bb] = [0.0; 3];
-    for [a, b] in x {
-        aa += a * a;
-        ab += a * b;
-        bb += b * b;
+    let mut products = [[0.0; N_SIZES]; N_SIZES];
+    for x in x {
+        for (row, a) in products.iter_mut().zip(x) {
+            row.iter_mut().zip(x).for_each(|(sum, b)| *sum += a * b);
+        }
     }
-    let spreads = |ss: f64| (ss / n).sqrt() > MIN_SIZE_STD;
-    let alike = ab.abs() > MAX_CORRELATION * (aa * bb).sqrt();
-    [spreads(aa), spreads(bb) && !(spreads(aa) && alike)]
+    let mut spread = [false; N_SIZES];
+    for j in 0..N_SIZES {
+        let alike = |i: usize| products[i][j].abs() > MAX_CORRELATION * (products[i][i] * products[j][j]).sqrt();
+        spread[j] = (products[j][j] / n).sqrt() > MIN_SIZE_STD && !(0..j).any(|i| spread[i] && alike(i));
+    }
+    spread
+}
+
+/// Of the sizes those that are the execution's own.
+fn own(spread: [bool; N_SIZES]) -> [bool; N_SIZES] {
+    std::array::from_fn(|j| j < N_OWN_SIZES && spread[j])
+}
+
+/// The products of the sizes that are fitted, and the unit matrix for the rest.
+fn fitted_alone(products: &[[f64; N_SIZES]; N_SIZES], active: &[bool; N_SIZES]) -> [[f64; N_SIZES]; N_SIZES] {
+    std::array::from_fn(|i| {
+        std::array::from_fn(|j| match (active[i] && active[j], i == j) {
+            (true, _) => products[i][j],
+            (false, is_diagonal) => f64::from(u8::from(is_diagonal)),
+        })
+    })
+}
+
+/// What a line by the `active` sizes leaves over of the outcome, squared and summed.
+fn residual_squares(moments: &[[f64; N_SIZES + 2]; N_SIZES + 2], active: &[bool; N_SIZES]) -> f64 {
+    let columns: Vec<usize> = std::iter::once(0).chain((0..N_SIZES).filter(|&j| active[j]).map(|j| j + 1)).collect();
+    const OUTCOME: usize = N_SIZES + 1;
+    let mut matrix: Vec<f64> = columns.iter().flat_map(|&i| columns.iter().map(move |&j| moments[i][j])).collect();
+    let right: Vec<f64> = columns.iter().map(|&i| moments[i][OUTCOME]).collect();
+    let mut beta = right.clone();
+    solve(&mut matrix, &mut beta);
+    let explained: f64 = beta.iter().zip(&right).map(|(b, r)| b * r).sum();
+    (moments[OUTCOME][OUTCOME] - explained).max(0.0)
 }
 
 #[cfg(test)]

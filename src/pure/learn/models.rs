@@ -1,10 +1,11 @@
 //! Trained models and the questions that they answer.
 
 use super::conformal::Bounds;
-use super::dataset::{Features, Target, hour_of_week, log_size};
+use super::dataset::{Features, N_SIZES, Target, hour_of_week};
 use super::pooling::Pooled;
 use super::regression::{GroupModel, Known, StepModel};
 use super::{ModelCard, ModelScore};
+use crate::samples::Sizes;
 use crate::units::{Interval, Level};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,10 +49,8 @@ pub struct Query<'a> {
     pub attempt: u16,
     /// When it starts; none asks for the average hour.
     pub started_us: Option<i64>,
-    /// Size of the input.
-    pub input_bytes: f64,
-    /// Tokens sent in.
-    pub tokens_in: f64,
+    /// How much there is to do.
+    pub sizes: Sizes,
 }
 
 /// The answer to a [`Query`].
@@ -109,13 +108,12 @@ impl Models {
 impl TargetModel {
     pub(crate) fn known<'a>(&self, query: &Query<'a>) -> Known<'a> {
         let on = self.features;
-        let size = |on: bool, size: f64| if on { log_size(size) } else { f64::NAN };
         Known {
             provider: query.provider.filter(|_| on.provider),
             platform: query.platform.filter(|_| on.platform),
             retry: on.attempt && query.attempt > 1,
             hour: query.started_us.filter(|_| on.hour_of_week).map(hour_of_week),
-            size: [size(on.input_bytes, query.input_bytes), size(on.tokens_in, query.tokens_in)],
+            size: on.log_sizes(&query.sizes),
         }
     }
 
@@ -128,7 +126,7 @@ impl TargetModel {
         known: &Known<'_>,
         level: Level,
     ) -> (f64, f64, f64) {
-        let slopes = ([self.pooled.size_slope(), 0.0], [0.0; 2]);
+        let slopes = ([0.0; N_SIZES], [0.0; N_SIZES]);
         let step = StepModel::unseen(query.workflow_type, query.step_type, &slopes, self.pooled.scale, &self.pooled);
         let expected = step.expect(group.map_or(0.0, |group| group.shared(known)), known.size);
         Bounds::normal(level).around(expected)

@@ -4,9 +4,10 @@
 //! comes to that of its type, and the type's to that of the group. Levels of steps are regressed on step type and
 //! typical input size with a ridge regression, over all workflow types; the workflow type then adds its own shrunk offset.
 
-use super::dataset::N_SIZES;
+use super::dataset::{N_OWN_SIZES, N_SIZES};
 use super::line::{Line, MIN_SCALE};
 use super::shared::ridge;
+use super::solve::{inverse_diagonal, solve};
 use crate::samples::{UNKNOWN, Vocabulary};
 use crate::stats::robust::median;
 use crate::units::Level;
@@ -61,19 +62,25 @@ impl SlopePrior {
 
     /// The slopes expected of a step of this type that was never seen, with their variances.
     pub(crate) fn unseen(&self, step_type: u32) -> ([f64; N_SIZES], [f64; N_SIZES]) {
-        (self.mean(step_type), self.variance)
+        // What lies before an execution must be seen to bend it.
+        let own = |of: [f64; N_SIZES]| std::array::from_fn(|j| if j < N_OWN_SIZES { of[j] } else { 0.0 });
+        (own(self.mean(step_type)), own(self.variance))
     }
 
     /// The posterior slopes of a step and their variances: its own moments and the prior, each by its precision.
     pub(crate) fn shrink(&self, line: &Line, step_type: u32) -> ([f64; N_SIZES], [f64; N_SIZES]) {
+        let bends = |j: usize| j < N_OWN_SIZES || line.slope_var[j].is_finite();
         let prior = self.mean(step_type);
         let noise = line.scale * line.scale;
-        let [xx, xy, yy] = line.size_products.map(|s| s / noise);
-        let (a, d) = (xx + 1.0 / self.variance[0], yy + 1.0 / self.variance[1]);
-        let right = [0, 1].map(|j| line.outcome_products[j] / noise + prior[j] / self.variance[j]);
-        let determinant = (a * d - xy * xy).max(f64::MIN_POSITIVE);
-        let slope = [(right[0] * d - right[1] * xy) / determinant, (right[1] * a - right[0] * xy) / determinant];
-        (slope, [d / determinant, a / determinant])
+        let mut precision = line.size_products.map(|row| row.map(|product| product / noise));
+        let mut slope = [0.0; N_SIZES];
+        for j in (0..N_SIZES).filter(|&j| bends(j)) {
+            precision[j][j] += 1.0 / self.variance[j];
+            slope[j] = line.outcome_products[j] / noise + prior[j] / self.variance[j];
+        }
+        let variance = inverse_diagonal(&precision);
+        solve(precision.as_flattened_mut(), &mut slope);
+        (slope, variance)
     }
 }
 

@@ -1,9 +1,9 @@
 //! The table of next-run predictions: each step of each workflow, by provider and size of input.
 
 use super::Prediction;
-use super::dataset::Target;
+use super::dataset::{N_SIZES, Target};
 use super::models::{Models, Predicted, Query};
-use crate::samples::{Samples, UNKNOWN};
+use crate::samples::{Samples, Sizes, UNKNOWN};
 use crate::stats::robust::quantile;
 use rayon::prelude::*;
 use std::collections::{BTreeSet, HashMap};
@@ -21,8 +21,7 @@ struct Recent {
     workflow_type: u32,
     step_type: u32,
     providers: BTreeSet<u32>,
-    input_bytes: Vec<f64>,
-    tokens_in: Vec<f64>,
+    sizes: [Vec<f64>; N_SIZES],
 }
 
 /// Predicts the next execution for every workflow, step and provider in `samples`, for small, typical and large inputs
@@ -63,29 +62,35 @@ fn recent_executions(samples: &Samples) -> HashMap<(u32, u32), Recent> {
             ..Recent::default()
         });
         recent.providers.insert(code(&samples.provider));
-        keep(&mut recent.input_bytes, samples.input_bytes.get(row));
-        keep(&mut recent.tokens_in, samples.tokens_in.get(row));
+        let Sizes { input_bytes, tokens_in, upstream_bytes, step_count } = samples.sizes(row);
+        for (sizes, size) in recent.sizes.iter_mut().zip([input_bytes, tokens_in, upstream_bytes, step_count]) {
+            keep(sizes, size);
+        }
     }
     out
 }
 
-fn keep(sizes: &mut Vec<f64>, size: Option<&f64>) {
-    let known = size.copied().filter(|size| size.is_finite() && *size > 0.0);
-    if sizes.len() < RECENT {
-        sizes.extend(known);
+fn keep(sizes: &mut Vec<f64>, size: f64) {
+    if sizes.len() < RECENT && size.is_finite() && size > 0.0 {
+        sizes.push(size);
     }
 }
 
-/// Sizes to predict for: (bucket, input bytes, tokens in).
-struct SizeBuckets(Vec<(&'static str, f64, f64)>);
+/// Sizes to predict for, by bucket.
+struct SizeBuckets(Vec<(&'static str, Sizes)>);
 
 impl SizeBuckets {
     fn of(recent: &mut Recent) -> Self {
-        let Recent { input_bytes, tokens_in, .. } = recent;
-        if input_bytes.is_empty() {
-            return Self(vec![("any", f64::NAN, quantile(tokens_in, 0.5))]);
+        let is_sized = !recent.sizes[0].is_empty();
+        let mut at = |q: f64| {
+            let [input_bytes, tokens_in, upstream_bytes, step_count] =
+                recent.sizes.each_mut().map(|sizes| quantile(sizes, q));
+            Sizes { input_bytes, tokens_in, upstream_bytes, step_count }
+        };
+        if !is_sized {
+            return Self(vec![("any", at(0.5))]);
         }
-        Self(BUCKETS.iter().map(|&(name, q)| (name, quantile(input_bytes, q), quantile(tokens_in, q))).collect())
+        Self(BUCKETS.iter().map(|&(name, q)| (name, at(q))).collect())
     }
 }
 
@@ -105,7 +110,7 @@ impl Place<'_> {
         if !models.knows(target, workflow_type, words.word(self.step)?) {
             return None;
         }
-        let predict = |&(bucket, input_bytes, tokens_in): &(&'static str, f64, f64)| {
+        let predict = |&(bucket, sizes): &(&'static str, Sizes)| {
             let query = Query {
                 workflow_type,
                 step: words.word(self.step)?,
@@ -114,8 +119,7 @@ impl Place<'_> {
                 platform: None,
                 attempt: 1,
                 started_us: None,
-                input_bytes,
-                tokens_in,
+                sizes,
             };
             let Predicted { point, interval, n_seen } = models.predict(target, &query)?;
             Some(Prediction {
@@ -124,7 +128,7 @@ impl Place<'_> {
                 step: Some(query.step.to_owned()),
                 provider: query.provider.map(str::to_owned),
                 size_bucket: bucket,
-                input_bytes: input_bytes.is_finite().then_some(input_bytes),
+                input_bytes: sizes.input_bytes.is_finite().then_some(sizes.input_bytes),
                 target: target.as_str(),
                 point,
                 interval,

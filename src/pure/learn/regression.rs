@@ -3,12 +3,13 @@
 //! `log outcome ~ step + slope of the step · log size + provider + platform + retry + hour of the week + level now`
 
 use super::conformal::Bounds;
-use super::dataset::{Dataset, Event, HOURS_OF_WEEK, N_SIZES, events};
+use super::dataset::{Dataset, Event, HOURS_OF_WEEK, N_SIZES, SIZES, events};
 use super::level::RunningLevel;
 use super::line::{Line, MIN_SCALE, StepRows, centred, dot};
 use super::pooling::{Pooled, SlopePrior, StepSummary};
 use super::shared::{self, Residual, Shared};
 use crate::samples::{UNKNOWN, Vocabulary};
+use crate::stats::dist::mean_beyond;
 use crate::stats::robust::median;
 use crate::units::Level;
 use serde::{Deserialize, Serialize};
@@ -47,15 +48,16 @@ impl GroupFit {
                 rows.push(row);
             }
         }
-        let counts = rows_of.iter().map(|rows| rows.len() as u64).collect();
+        let n_known = |rows: &Vec<u32>| rows.iter().filter(|&&row| !data.is_censored(row as usize)).count() as u64;
+        let counts = rows_of.iter().map(n_known).collect();
         let mut steps: Vec<StepRows> = rows_of.iter().map(|rows| StepRows::new(data, rows)).collect();
         drop(rows_of);
         let mut shared = Shared::default();
-        let mut lines = fit_lines(data, &mut steps, &shared);
+        let mut lines = fit_lines(data, &mut steps, &[], &shared);
         for _ in 0..ROUNDS {
             let scale = typical_scale(&lines);
             shared = shared::fit(data, &leftovers(data, &steps, &lines, scale), scale, most_rows, seed);
-            lines = fit_lines(data, &mut steps, &shared);
+            lines = fit_lines(data, &mut steps, &lines, &shared);
         }
         let scale = typical_scale(&lines);
         Self { lines, centres: steps.iter().map(|s| s.centre).collect(), counts, shared, scale }
@@ -124,9 +126,8 @@ impl GroupFit {
 /// Size of the residuals if input sizes are left out of account.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
 fn flat_scale(line: &Line, scale: f64, n: u64) -> f64 {
-    let [xx, xy, yy] = line.size_products;
-    let [a, b] = line.slope;
-    let explained = (a * a * xx + 2.0 * a * b * xy + b * b * yy) / (n.max(1) as f64);
+    let along: f64 = line.slope.iter().zip(&line.size_products).map(|(slope, row)| slope * dot(&line.slope, row)).sum();
+    let explained = along / (n.max(1) as f64);
     (scale * scale + explained.max(0.0)).sqrt()
 }
 
@@ -134,15 +135,31 @@ fn finite(x: f64) -> Option<f64> {
     x.is_finite().then_some(x)
 }
 
-fn fit_lines(data: &Dataset, steps: &mut [StepRows], shared: &Shared) -> Vec<Option<Line>> {
-    let outcome = |row: u32| data.log_y.get(row as usize).copied().unwrap_or_default() - shared.at(data, row as usize);
-    steps
-        .iter_mut()
-        .map(|step| {
-            let y: Vec<f64> = step.rows.iter().map(|&row| outcome(row)).collect();
-            (!y.is_empty()).then(|| step.fit(&y))
-        })
-        .collect()
+/// The line of each step; censored outcomes are filled in from the line before, `lines`, if there is one.
+fn fit_lines(data: &Dataset, steps: &mut [StepRows], lines: &[Option<Line>], shared: &Shared) -> Vec<Option<Line>> {
+    let fit = |(at, step): (usize, &mut StepRows)| {
+        let line = lines.get(at).and_then(Option::as_ref);
+        let outcome = |(&row, x): (&u32, &[f64; N_SIZES])| {
+            let row = row as usize;
+            let y = data.log_y.get(row).copied().unwrap_or_default() - shared.at(data, row);
+            match line {
+                _ if !data.is_censored(row) => y,
+                Some(line) => filled(y, line.mean + dot(&line.slope, x), line.scale).unwrap_or(f64::NAN),
+                None => f64::NAN,
+            }
+        };
+        let y: Vec<f64> = step.rows.iter().zip(&step.x).map(outcome).collect();
+        y.iter().any(|y| !y.is_nan()).then(|| step.fit(&y))
+    };
+    steps.iter_mut().enumerate().map(fit).collect()
+}
+
+/// What to believe of an outcome that is only known to be larger than `bound`, where `expected` was: its mean given
+/// that (Tobin 1958; filled in as by Buckley and James 1979), the outcome taken to be normal. None where less than
+/// expected: an execution that failed early says nothing about how long those take that do not.
+fn filled(bound: f64, expected: f64, scale: f64) -> Option<f64> {
+    let z = (bound - expected) / scale;
+    (z > 0.0).then(|| expected + scale * mean_beyond(z))
 }
 
 fn typical_scale(lines: &[Option<Line>]) -> f64 {
@@ -156,7 +173,9 @@ fn leftovers(data: &Dataset, steps: &[StepRows], lines: &[Option<Line>], scale: 
     let mut out = Vec::with_capacity(steps.iter().map(|s| s.rows.len()).sum());
     for (step, line) in steps.iter().zip(lines).filter_map(|(s, l)| Some((s, l.as_ref()?))) {
         let precision = (scale / line.scale).powi(2).min(MAX_PRECISION);
-        for ((&row, x), weight) in step.rows.iter().zip(&step.x).zip(&step.weight) {
+        let known =
+            step.rows.iter().zip(&step.x).zip(&step.weight).filter(|((row, _), _)| !data.is_censored(**row as usize));
+        for ((&row, x), weight) in known {
             let y = data.log_y.get(row as usize).copied().unwrap_or_default();
             out.push(Residual { row, value: y - line.mean - dot(&line.slope, x), weight: weight * precision });
         }
@@ -208,8 +227,8 @@ impl StepModel {
         let (intercept, std) = pooled.at(group, step_type, f64::NAN);
         Self {
             n: 0,
-            centre: [Some(pooled.size_mean()), None],
-            slope: [pooled.size_slope(), slope[1]],
+            centre: std::array::from_fn(|j| (j == 0).then_some(pooled.size_mean())),
+            slope: std::array::from_fn(|j| if j == 0 { pooled.size_slope() } else { slope[j] }),
             slope_var: *slope_var,
             intercept,
             level: RunningLevel::new(scale, (scale / std).powi(2)),
@@ -251,6 +270,14 @@ impl StepModel {
         self.level.observe(off - self.size_effect(size));
         self.flat.observe(off);
     }
+
+    /// Learns from an outcome less shared effects that is only known to be larger than `bound`.
+    pub(crate) fn observe_beyond(&mut self, bound: f64, size: [f64; N_SIZES]) {
+        let Expected { log, scale } = self.expect(0.0, size);
+        if let Some(outcome) = filled(bound, log, scale) {
+            self.observe(outcome, size);
+        }
+    }
 }
 
 /// A group while it is walked through time, in the numbers of its dataset.
@@ -278,8 +305,12 @@ impl FittedGroup {
                 }
                 Event::Ended(row) => {
                     let step = self.steps.get_mut(step_of(row)).zip(shared.get(row)).zip(data.log_y.get(row));
-                    if let Some(((step, shared), y)) = step {
-                        step.observe(y - shared, size(row));
+                    match step {
+                        Some(((step, shared), y)) if data.is_censored(row) => {
+                            step.observe_beyond(y - shared, size(row))
+                        }
+                        Some(((step, shared), y)) => step.observe(y - shared, size(row)),
+                        None => {}
                     }
                 }
             }
@@ -293,7 +324,7 @@ impl FittedGroup {
         let mut all = Vec::new();
         let mut by_step: Vec<Vec<f64>> = vec![Vec::new(); self.steps.len()];
         for row in rows.clone() {
-            let known = data.ended_us.get(row).is_some_and(|ended| ended < known_before_us);
+            let known = data.ended_us.get(row).is_some_and(|ended| ended < known_before_us) && !data.is_censored(row);
             let (true, Some(expected), Some(y)) = (known, walked.get(row), data.log_y.get(row)) else { continue };
             let z = (y - expected.log) / expected.scale;
             if z.is_finite() {
@@ -322,7 +353,7 @@ impl FittedGroup {
             hour: self.shared.hour,
             steps: data.step.codes.iter().zip(self.steps).filter_map(|(code, s)| Some((name(code)?, s))).collect(),
             bounds,
-            n: data.len() as u64,
+            n: data.n_known() as u64,
             window_us: window(data),
         }
     }
@@ -393,8 +424,7 @@ impl GroupModel {
         let mut out = Vec::new();
         for (name, step) in &self.steps {
             out.push((format!("step={name}"), step.intercept));
-            out.push((format!("step={name}:log_input_bytes"), step.slope[0]));
-            out.push((format!("step={name}:log_tokens_in"), step.slope[1]));
+            out.extend(SIZES.iter().zip(step.slope).map(|(size, slope)| (format!("step={name}:log_{size}"), slope)));
         }
         out.extend(self.provider.iter().map(|(name, effect)| (format!("provider={name}"), *effect)));
         out.extend(self.platform.iter().map(|(name, effect)| (format!("platform={name}"), *effect)));

@@ -20,6 +20,13 @@ pub fn normal_two_sided(z: f64) -> f64 {
     erf::erfc(z.abs() / SQRT_2)
 }
 
+/// Mean of a standard normal that is known to lie beyond `z` (the inverse Mills ratio).
+#[must_use]
+pub fn mean_beyond(z: f64) -> f64 {
+    // Out there the tail has run out of digits, and the ratio is z + 1/z to four of them.
+    if z > 30.0 { z + 1.0 / z } else { (-0.5 * z * z).exp() / (std::f64::consts::TAU.sqrt() * normal_sf(z)) }
+}
+
 /// The `p`-quantile of the standard normal; ±∞ at 0 and 1, NaN outside.
 #[must_use]
 pub fn normal_quantile(p: f64) -> f64 {
@@ -175,10 +182,13 @@ mod tests {
         assert!((got - want).abs() <= 1e-9 * want.abs().max(1e-12), "{got} beside {want}");
     }
 
-    // scipy 1.17.1: norm.sf(8), norm.ppf(.975), t.sf(2.5, 7.3), t.ppf(.975, 3), t.ppf(.001, 41.5), beta.ppf(.05, 3,
+    // scipy 1.17.1: exp(norm.logpdf(z) - norm.logsf(z)) at -3, 1 and 40, norm.sf(8), norm.ppf(.975), t.sf(2.5, 7.3), t.ppf(.975, 3), t.ppf(.001, 41.5), beta.ppf(.05, 3,
     // 8.5), chi2.sf(14.2, 6), binom.cdf(39, 100, .5)
     #[test]
     fn agrees_with_scipy() {
+        close(mean_beyond(-3.0), 0.004_437_839_042_125_666);
+        close(mean_beyond(1.0), 1.525_135_276_160_981);
+        assert!((mean_beyond(40.0) - 40.024_968_847_210_886).abs() < 5e-5);
         close(normal_sf(8.0), 6.220_960_574_271_74e-16);
         close(normal_quantile(0.975), 1.959_963_984_540_054);
         close(t_sf(2.5, 7.3), 0.019_825_117_332_800_214);

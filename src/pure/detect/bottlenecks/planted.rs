@@ -75,6 +75,8 @@ impl World {
         all.ended_us.push(started_us + (duration_ms * 1e3) as i64);
         all.input_bytes.push(shown.input_bytes);
         all.tokens_in.push(f64::NAN);
+        all.upstream_bytes.push(f64::NAN);
+        all.step_count.push(f64::NAN);
         all.duration_ms.push(duration_ms);
         all.memory_mb.push(shown.memory_mb);
         all.cpu_pct.push(shown.cpu_pct);

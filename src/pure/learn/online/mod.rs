@@ -18,7 +18,6 @@ mod rivals;
 mod scale;
 mod score;
 mod slopes;
-mod solve;
 #[cfg(test)]
 mod tests;
 mod walk;

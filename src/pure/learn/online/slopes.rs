@@ -4,7 +4,7 @@
 //! slopes of all groups (DerSimonian & Laird 1986 with a fixed variance between groups). A young group so starts with
 //! the slope that is usual here; before any group has shown one, with "in proportion to the size".
 
-use super::solve::solve;
+use crate::learn::solve::solve;
 
 /// Variance of slopes between groups: a slope is usually within ±0.3 of the usual one.
 const BETWEEN: f64 = 0.1;

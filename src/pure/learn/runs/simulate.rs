@@ -2,14 +2,16 @@
 
 use super::RunParams;
 use super::recent::{Run, Workflow};
-use crate::graph::{Node, Redraw, RunGraph, Scratch};
+use crate::graph::{Node, Redraw, RunGraph, Scratch, Upstream, upstream};
 use crate::learn::dataset::Target;
 use crate::learn::models::{Models, Predicted, Query};
+use crate::samples::Sizes;
 use crate::stats::dist::normal_quantile;
 use crate::stats::robust::quantile;
 use crate::units::Level;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use std::collections::HashMap;
 
 /// Executions drawn for one prediction at most: very large runs are simulated fewer times, they vary less.
 const NODE_DRAWS: usize = 400_000;
@@ -59,7 +61,7 @@ enum Part {
 }
 
 impl Part {
-    fn of(models: &Models, target: Target, graph: &RunGraph, node: &Node) -> Self {
+    fn of(models: &Models, target: Target, graph: &RunGraph, (node, sizes): (&Node, Sizes)) -> Self {
         let (kept, retried_ms) = match target {
             Target::DurationMs => (node.busy_ms(), node.under.retried_ms),
             _ => (0.0, 0.0),
@@ -67,12 +69,40 @@ impl Part {
         if node.cached {
             return Self::Kept(kept);
         }
-        expected(models, target, graph, node).map_or(Self::Kept(kept), |e| Self::Drawn(e, retried_ms))
+        expected(models, target, graph, (node, sizes)).map_or(Self::Kept(kept), |e| Self::Drawn(e, retried_ms))
     }
 }
 
+/// The executions of a recorded run, each with how much there was to do.
+fn with_sizes(graph: &RunGraph) -> impl Iterator<Item = (&Node, Sizes)> {
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut number = |step| {
+        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        *numbers.entry(step).or_insert(next)
+    };
+    let Upstream { bytes, steps } = if graph.dependencies_known {
+        let step: Vec<u32> = graph.nodes.iter().map(|node| number(&*node.step)).collect();
+        let input: Vec<f64> = graph.nodes.iter().map(|node| node.under.input_bytes.unwrap_or(f64::NAN)).collect();
+        let deps: Vec<&[u32]> = graph.nodes.iter().map(|node| &*node.deps).collect();
+        upstream(&step, &input, &deps)
+    } else {
+        Upstream::unknown(graph.nodes.len())
+    };
+    graph.nodes.iter().zip(bytes).zip(steps).map(|((node, upstream_bytes), step_count)| {
+        let known = |size: Option<f64>| size.unwrap_or(f64::NAN);
+        let under = &node.under;
+        let sizes = Sizes {
+            input_bytes: known(under.input_bytes),
+            tokens_in: known(under.tokens_in),
+            upstream_bytes,
+            step_count,
+        };
+        (node, sizes)
+    })
+}
+
 /// What the step models expect of a recorded execution; none for steps that they do not know.
-fn expected(models: &Models, target: Target, graph: &RunGraph, node: &Node) -> Option<Expectation> {
+fn expected(models: &Models, target: Target, graph: &RunGraph, (node, sizes): (&Node, Sizes)) -> Option<Expectation> {
     let query = Query {
         workflow_type: &graph.workflow_type,
         step: &node.step,
@@ -82,8 +112,7 @@ fn expected(models: &Models, target: Target, graph: &RunGraph, node: &Node) -> O
         attempt: 1,
         // The next run may start at any hour.
         started_us: None,
-        input_bytes: node.under.input_bytes.unwrap_or(f64::NAN),
-        tokens_in: node.under.tokens_in.unwrap_or(f64::NAN),
+        sizes,
     };
     if !models.knows(target, query.workflow_type, query.step) {
         return None;
@@ -93,14 +122,14 @@ fn expected(models: &Models, target: Target, graph: &RunGraph, node: &Node) -> O
 
 /// How far each execution of a run that has ended was off the duration expected of it, in units of the expected spread.
 pub(super) fn deviations(models: &Models, graph: &RunGraph) -> Vec<f64> {
-    let deviation = |node: &Node| {
+    let deviation = |(node, sizes): (&Node, Sizes)| {
         let actual = node.busy_ms() - node.under.retried_ms;
-        expected(models, Target::DurationMs, graph, node)
+        expected(models, Target::DurationMs, graph, (node, sizes))
             .filter(|_| !node.cached && actual > 0.0)?
             .deviation(actual)
             .into()
     };
-    graph.nodes.iter().filter_map(deviation).collect()
+    with_sizes(graph).filter_map(deviation).collect()
 }
 
 /// All that a simulation needs, as of one instant.
@@ -130,7 +159,7 @@ impl<'a> Task<'a> {
         }
         let runs = workflow.recent(target, us, params)?;
         let part =
-            |run: &Run<'a>| run.graph.nodes.iter().map(|node| Part::of(models, target, run.graph, node)).collect();
+            |run: &Run<'a>| with_sizes(run.graph).map(|node| Part::of(models, target, run.graph, node)).collect();
         let parts: Vec<Vec<Part>> = runs.iter().map(part).collect();
         let task = Self { target, runs, parts, rho };
         (task.unknown_share() <= UNKNOWN_SHARE).then_some(task)

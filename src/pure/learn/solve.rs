@@ -32,6 +32,16 @@ pub(crate) fn solve(matrix: &mut [f64], right: &mut [f64]) {
     }
 }
 
+/// Diagonal of the inverse of a symmetric positive matrix; 0 for an unknown that the system does not determine.
+pub(crate) fn inverse_diagonal<const N: usize>(matrix: &[[f64; N]; N]) -> [f64; N] {
+    std::array::from_fn(|j| {
+        let mut unit = [0.0; N];
+        unit[j] = 1.0;
+        solve(matrix.clone().as_flattened_mut(), &mut unit);
+        unit[j]
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +56,8 @@ mod tests {
         solve(&mut [1.0, 2.0, 2.0, 4.0], &mut right);
         assert!((right[0] - 2.0).abs() < 1e-12 && right[1].abs() < 1e-300);
         solve(&mut [], &mut []);
+        // numpy 2.3: diag(inv([[4, 1], [1, 3]])) = 3/11, 4/11
+        let diagonal = inverse_diagonal(&[[4.0, 1.0], [1.0, 3.0]]);
+        assert!((diagonal[0] - 3.0 / 11.0).abs() < 1e-12 && (diagonal[1] - 4.0 / 11.0).abs() < 1e-12);
     }
 }
