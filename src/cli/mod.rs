@@ -2,6 +2,7 @@
 
 mod allocation;
 pub mod backtest;
+pub mod changes;
 pub mod ingest;
 pub mod init;
 pub mod ledger;
@@ -56,6 +57,8 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Show published recommendations.
     Recommend(recommend::RecommendArgs),
+    /// Show published change points; take one for the new normal, or take that back.
+    Changes(changes::ChangesArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
     /// Learn to predict a column of any Parquet or CSV from others; writes a model.
@@ -106,6 +109,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Report(args) => report::report(&args).await,
         Command::Backtest(args) => backtest::backtest(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
+        Command::Changes(args) => changes::changes(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Train(args) => train::train(&args).await,
         Command::Predict(args) => predict::predict(&args).await,

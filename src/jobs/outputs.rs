@@ -2,6 +2,7 @@
 
 use super::engines::Findings;
 use super::experiments::Judged;
+use super::settings::Settings;
 use super::stage::{Stage, Stages};
 use crate::config::Config;
 use crate::error::Result;
@@ -10,7 +11,9 @@ use crate::publish::Output;
 use crate::publish::ledger::{InputFile, State, as_of_folder};
 use crate::publish::parquet::read_table;
 use crate::publish::rows::{self, ChangePointState, ExperimentLook, ForecastGrid, Scored};
+use crate::pure::detect::ChangePoint;
 use crate::pure::recommend::Bottleneck;
+use crate::pure::series::SeriesKey;
 use crate::pure::units::DAY_US;
 use crate::rollup::History;
 use crate::tables::Reject;
@@ -103,12 +106,17 @@ pub(crate) fn tables(
     findings: &Findings,
     anomalies: &[AnomalyRow],
     experiments: &[Judged],
+    settings: &Settings,
 ) -> Result<Vec<Output>> {
     let mut outputs = Outputs::default();
     let analyses = &findings.analyses;
     if stages.has(Stage::Analysis) {
         outputs.add(analyses.iter().filter_map(rows::baseline).collect());
-        outputs.add(analyses.iter().flat_map(|a| rows::change_points(a, |_| ChangePointState::Open)).collect());
+        let state = |key: &SeriesKey, change: &ChangePoint| match settings.analysis.is_accepted(key, change.at_us) {
+            true => ChangePointState::Accepted,
+            false => ChangePointState::Open,
+        };
+        outputs.add(analyses.iter().flat_map(|a| rows::change_points(a, |change| state(&a.key, change))).collect());
         outputs.add(analyses.iter().flat_map(rows::trends).collect());
     }
     if stages.has(Stage::Forecasts) {

@@ -95,14 +95,14 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     refuse_unreadable(&history, &places.lake)?;
     refusals::add(&mut history, &places.lake, &ledger, &config.job, as_of).await?;
     let mut registry = standing_models(&places.results, &ledger, config, request, as_of).await?;
-    let slot = slot(config, request, as_of, &history, &registry);
+    let slot = slot(config, request, as_of, &history, &registry, &ledger);
     if let Some(done) = ledger.committed(&slot.run_id()) {
         tracing::info!(as_of = %as_of, entry = done.entry.number, "this slot is committed already: nothing to do");
         // The run that committed it may have been stopped right after.
         publish::dictionary::write(&places.results).await?;
         return Ok(Outcome::committed(config, &slot, done.entry.number, true, &history, window.days.len(), &[]));
     }
-    let settings = Arc::new(Settings::of(config));
+    let settings = Arc::new(Settings::of(config, ledger.accepted_us()?));
     let (stages, for_engines) = (request.stages.clone(), Arc::clone(&settings));
     let champions = std::mem::take(&mut registry.champions);
     let standing = Standing { champions, as_of_us: as_of.timestamp_micros() };
@@ -123,7 +123,8 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     };
     let experiments = judge_all(&history.arms, &settings.experiments, as_of.timestamp_micros());
     let context = outputs::Context::of(&places.results, &ledger, config, as_of).await?;
-    let mut tables = outputs::tables(&context, &request.stages, &history, &findings, &anomalies, &experiments)?;
+    let mut tables =
+        outputs::tables(&context, &request.stages, &history, &findings, &anomalies, &experiments, &settings)?;
     let mut written = Vec::new();
     for rollup in reduced.rollups.iter().filter(|_| request.stages.has(Stage::Rollups)) {
         written.push(publish::write(&places.results, &rollup.output()?).await?);
@@ -238,7 +239,14 @@ async fn standing_models(
     }
 }
 
-fn slot(config: &Config, request: &Request, as_of: DateTime<Utc>, history: &History, registry: &Registry) -> Slot {
+fn slot(
+    config: &Config,
+    request: &Request,
+    as_of: DateTime<Utc>,
+    history: &History,
+    registry: &Registry,
+    ledger: &State,
+) -> Slot {
     Slot {
         job: config.job.clone(),
         as_of,
@@ -247,6 +255,7 @@ fn slot(config: &Config, request: &Request, as_of: DateTime<Utc>, history: &Hist
         seed: config.seed,
         inputs: outputs::inputs(history),
         champions: registry.digests.clone(),
+        accepted: ledger.accepted().into_iter().cloned().collect(),
     }
 }
 

@@ -13,7 +13,9 @@ use crate::pure::learn::dataset::Features;
 use crate::pure::learn::runs::RunParams;
 use crate::pure::learn::train::TrainParams;
 use crate::pure::recommend;
+use crate::pure::series::SeriesKey;
 use crate::pure::units::Level;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Days in a season: weeks are what daily series repeat by.
 const SEASON_LENGTHS: [usize; 1] = [7];
@@ -38,7 +40,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn of(config: &Config) -> Self {
+    /// `accepted_us`: change points that are the new normal, by series.
+    pub(crate) fn of(config: &Config, accepted_us: BTreeMap<SeriesKey, BTreeSet<i64>>) -> Self {
         let trends = &config.reporting.performance_trends;
         let prediction = &config.models.performance_prediction;
         let detection = &config.models.bottleneck_detection;
@@ -55,6 +58,7 @@ impl Settings {
                     level: trends.level,
                     ..TrendParams::default()
                 },
+                accepted_us,
                 ..AnalysisParams::default()
             },
             forecast: ForecastParams {

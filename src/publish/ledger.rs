@@ -4,6 +4,7 @@
 //! bytes of entry `n − 1`. Nothing in it depends on the moment or the process that wrote it: a run that is repeated
 //! after a crash writes the same bytes. State is the fold of all entries; `latest.json` is a hint for readers.
 
+use super::decisions::{ChangePointKey, Decision};
 use crate::error::{Error, Result};
 use crate::io::Store;
 use bytes::Bytes;
@@ -40,6 +41,9 @@ pub struct Slot {
     /// is predicted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub champions: BTreeMap<String, String>,
+    /// Change points that were accepted as the new normal when it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<ChangePointKey>,
 }
 
 /// A file that a run read.
@@ -92,6 +96,10 @@ pub enum Event {
     RunCommitted(Run),
     /// A run over a past slot.
     Backfilled(Run),
+    /// A change point is the new normal.
+    ChangePointAccepted(Decision),
+    /// It is not, after all.
+    ChangePointReopened(Decision),
     /// Something that a later version of paceline wrote. It is part of the chain, and nothing is made of it.
     #[serde(other)]
     Unknown,
@@ -162,7 +170,7 @@ impl Event {
     pub fn run(&self) -> Option<&Run> {
         match self {
             Self::RunCommitted(run) | Self::Backfilled(run) => Some(run),
-            Self::Unknown => None,
+            Self::ChangePointAccepted(_) | Self::ChangePointReopened(_) | Self::Unknown => None,
         }
     }
 
@@ -172,6 +180,8 @@ impl Event {
         match self {
             Self::RunCommitted(_) => "run_committed",
             Self::Backfilled(_) => "backfilled",
+            Self::ChangePointAccepted(_) => "change_point_accepted",
+            Self::ChangePointReopened(_) => "change_point_reopened",
             Self::Unknown => "unknown",
         }
     }

@@ -6,6 +6,7 @@
 //! commit ── data files ── ledger entry (the commit point) ── Postgres ── latest.json
 //! ```
 
+pub mod decisions;
 pub mod dictionary;
 pub mod ledger;
 pub mod parquet;
@@ -144,6 +145,18 @@ pub async fn commit(store: &Store, database: Option<&Database>, batch: Batch) ->
     let appended = ledger::append(store, &mut state, event).await?;
     let behind = follow(store, database, &state).await.err();
     Ok(Committed { sealed: appended.sealed, already: appended.already, behind })
+}
+
+/// Commits an event that publishes nothing; says the number of its entry.
+///
+/// # Errors
+/// When the database can't be reached or does not belong to this ledger, or the store fails; after the commit point, when
+/// the commit stands and the next run catches up.
+pub async fn tell(store: &Store, database: Option<&Database>, event: Event) -> Result<u64> {
+    let mut state = prepare(store, database).await?;
+    let appended = ledger::append(store, &mut state, event).await?;
+    follow(store, database, &state).await?;
+    Ok(appended.sealed.entry.number)
 }
 
 /// Brings Postgres and `latest.json` to the head of the ledger. The pointer moves also when the database is lost:

@@ -40,6 +40,14 @@ pub struct AnalysisParams {
     pub accepted_us: BTreeMap<SeriesKey, BTreeSet<i64>>,
 }
 
+impl AnalysisParams {
+    /// Whether the change point of this series at this instant was accepted as the new normal.
+    #[must_use]
+    pub fn is_accepted(&self, key: &SeriesKey, at_us: i64) -> bool {
+        self.accepted_us.get(key).is_some_and(|accepted| baselines::is_near(accepted, at_us))
+    }
+}
+
 /// Change points (one false discovery rate over all series), baselines and trends of every series, in the order of
 /// `series`, and what was left out for want of data. Forecasts are left open.
 ///

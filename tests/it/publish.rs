@@ -43,6 +43,7 @@ fn slot(job: &str, day: u32) -> Slot {
             digest: "d1".into(),
         }],
         champions: BTreeMap::new(),
+        accepted: Vec::new(),
     }
 }
 

@@ -50,6 +50,9 @@ impl Default for BaselineParams {
     }
 }
 
+/// A change point this near to one that was accepted is the same.
+const ACCEPTED_WITHIN_US: i64 = 2 * DAY_US;
+
 /// The baseline of a series, given its change points (oldest first) and the instants of those that were accepted.
 ///
 /// Single executions are described where the centre is their median or mean; for counts and shares (0-1), where one
@@ -117,7 +120,7 @@ pub(crate) fn regime(
     for point in change_points.iter().filter(|point| point.index < until) {
         let before = normal.unwrap_or(point.before);
         let worse = is_worse(series.key.metric, before, point.after, params.return_margin);
-        if worse && !accepted_us.contains(&point.at_us) {
+        if worse && !is_near(accepted_us, point.at_us) {
             // Later changes are judged against the level that was normal when the regression began.
             normal = Some(before);
             end = end.min(point.index);
@@ -127,6 +130,13 @@ pub(crate) fn regime(
         }
     }
     start..end
+}
+
+/// Whether a change point at `at_us` is one that was accepted: more data may move it by a day or two, and regimes are
+/// longer than that.
+pub(crate) fn is_near(accepted_us: &BTreeSet<i64>, at_us: i64) -> bool {
+    let near = at_us.saturating_sub(ACCEPTED_WITHIN_US)..=at_us.saturating_add(ACCEPTED_WITHIN_US);
+    accepted_us.range(near).next().is_some()
 }
 
 fn is_worse(metric: Metric, before: f64, after: f64, margin: f64) -> bool {

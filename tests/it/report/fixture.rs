@@ -43,6 +43,7 @@ pub(crate) async fn commit(store: &Store) {
         seed: 7,
         inputs: Vec::new(),
         champions: BTreeMap::new(),
+        accepted: Vec::new(),
     };
     let (version, models) = ("0.1.0".to_owned(), BTreeMap::new());
     let run = Run { run_id: slot.run_id(), slot, version, models, files: Vec::new() };
