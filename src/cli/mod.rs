@@ -2,6 +2,7 @@
 
 mod allocation;
 pub mod backtest;
+pub mod change_points;
 pub mod ingest;
 pub mod init;
 pub mod ledger;
@@ -54,6 +55,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Predict rows one after another from what was known before each; tell how good that was.
     Backtest(backtest::BacktestArgs),
+    /// Find when the series of any Parquet or CSV changed their level.
+    ChangePoints(change_points::ChangePointsArgs),
     /// Show published recommendations.
     Recommend(recommend::RecommendArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
@@ -105,6 +108,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Schedule(args) => schedule::schedule(&args, run::scheduled, run::last_as_of).await,
         Command::Report(args) => report::report(&args).await,
         Command::Backtest(args) => backtest::backtest(&args).await,
+        Command::ChangePoints(args) => change_points::change_points(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Train(args) => train::train(&args).await,

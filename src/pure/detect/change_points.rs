@@ -15,7 +15,9 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use crate::columns::Clock;
 use crate::detect::levelling::{Levelled, Scale};
+use crate::detect::sequences::{Gridded, Sequence};
 use crate::stats::{dist, fdr};
 use crate::units::Level;
 use confirm::Jump;
@@ -112,6 +114,27 @@ pub fn change_points_all(inputs: &[Input<'_>], params: &ChangePointParams) -> Ve
     let cutoff = fdr::benjamini_hochberg(&p_values, silent + p_values.len(), params.fdr);
     let shifts = |(proposal, _): (Option<Proposal>, _)| proposal.map_or_else(Vec::new, |p| p.shifts(params, cutoff));
     proposals.into_par_iter().map(shifts).collect()
+}
+
+/// The change points of each of many series of a table, of whose values nothing is known, under one false discovery rate.
+/// `Shift::index` counts the points of the sequence.
+#[must_use]
+pub fn change_points_of_sequences(sequences: &[Sequence], clock: Clock, params: &ChangePointParams) -> Vec<Vec<Shift>> {
+    let grids: Vec<(Gridded, Levelled)> = sequences.par_iter().map(|one| levelled(one, clock)).collect();
+    let inputs: Vec<Input<'_>> = grids.iter().map(|(_, levelled)| Input { levelled, counts: None }).collect();
+    let mut found = change_points_all(&inputs, params);
+    for (shifts, (grid, _)) in found.iter_mut().zip(&grids) {
+        for shift in shifts {
+            shift.index = grid.position.get(shift.index).copied().unwrap_or(0);
+        }
+    }
+    found
+}
+
+fn levelled(sequence: &Sequence, clock: Clock) -> (Gridded, Levelled) {
+    let grid = sequence.gridded(clock);
+    let levelled = Levelled::of(&grid.values, Scale::suited_to(&grid.values), &grid.cycles);
+    (grid, levelled)
 }
 
 /// A proposal with the significances of what holds by itself; none where nothing does.
