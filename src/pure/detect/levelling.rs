@@ -148,6 +148,19 @@ impl Levelled {
         Self { values, scale, tells_cycles }
     }
 
+    /// Of values that are logarithms already.
+    #[must_use]
+    pub fn of_logarithms(values: &[f64], cycles: &[Cycle]) -> Self {
+        Self { scale: Scale::Log, ..Self::of(values, Scale::Linear, cycles) }
+    }
+
+    /// Less steps: from each position on, the amount that stands beside it.
+    pub(crate) fn subtract_steps(&mut self, steps: impl Iterator<Item = (usize, f64)>) {
+        for (from, amount) in steps {
+            self.values.iter_mut().skip(from).for_each(|value| *value -= amount);
+        }
+    }
+
     /// Of a series of a metric: on the metric's scale, with the cycles of its grid.
     #[must_use]
     pub fn of_series(series: &Series) -> Self {
