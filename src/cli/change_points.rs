@@ -36,6 +36,12 @@ pub struct ChangePointsArgs {
     /// Smallest change worth telling, relative to the level: 0.05 is 5 %.
     #[arg(long, value_name = "SHARE", default_value_t = ChangePointParams::default().min_effect, value_parser = parse_effect)]
     min_effect: f64,
+    /// Fewest points between two changes, so that a spike is none.
+    #[arg(long, value_name = "N", default_value_t = ChangePointParams::default().min_segment, value_parser = parse_segment)]
+    min_segment: usize,
+    /// Share of false ones among all change points that are told, over all series of the table.
+    #[arg(long, value_name = "SHARE", default_value_t = ChangePointParams::default().fdr, value_parser = parse_rate)]
+    fdr: f64,
     /// How the change points are printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -44,6 +50,16 @@ pub struct ChangePointsArgs {
 fn parse_effect(text: &str) -> std::result::Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|effect| *effect >= 0.0 && effect.is_finite());
     number.ok_or_else(|| format!("an effect is a number from 0 on, found {text:?}; write 0.05 for 5 %"))
+}
+
+fn parse_segment(text: &str) -> std::result::Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|n| *n >= 2);
+    number.ok_or_else(|| format!("a regime has 2 points or more, found {text:?}; write 5"))
+}
+
+fn parse_rate(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|rate| *rate > 0.0 && *rate < 1.0);
+    number.ok_or_else(|| format!("a rate lies between 0 and 1, found {text:?}; write 0.05 for 5 %"))
 }
 
 /// Finds, writes and prints.
@@ -72,7 +88,8 @@ fn find(args: &ChangePointsArgs) -> Result<u8> {
     let values = input.numbers(&args.target)?;
     let series = sequences(Points { ids: ids.as_ref(), times: times.as_ref(), values: &values });
     let clock = times.as_ref().map_or(Clock::Integer, |times| times.clock);
-    let params = ChangePointParams { min_effect: args.min_effect, ..ChangePointParams::default() };
+    let ChangePointsArgs { min_effect, min_segment, fdr, .. } = *args;
+    let params = ChangePointParams { min_effect, min_segment, fdr, ..ChangePointParams::default() };
     tell_of_skips(&series, &params);
     let shifts = change_points_of_sequences(&series, clock, &params);
     let found: Vec<Found<'_>> = (series.iter().zip(shifts))

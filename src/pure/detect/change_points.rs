@@ -21,7 +21,7 @@ use crate::detect::sequences::{Gridded, Sequence};
 use crate::stats::{dist, fdr};
 use crate::units::Level;
 use confirm::Jump;
-use noise::Observations;
+use noise::{Measured, Observations, Population};
 use rayon::prelude::*;
 use segment::Prefix;
 
@@ -100,13 +100,26 @@ pub struct Shift {
 /// `params.fdr` is then the significance of each. Near-linear in the length.
 #[must_use]
 pub fn change_points(input: Input<'_>, params: &ChangePointParams) -> Vec<Shift> {
-    Proposal::find(&input, params).map_or_else(Vec::new, |proposal| proposal.shifts(params, params.fdr))
+    let min_segment = params.min_segment.max(2);
+    let Some(measured) = Measured::new(&input, min_segment) else { return Vec::new() };
+    let rho = Population::of(std::iter::empty()).rho_of(&measured);
+    let proposal = Proposal::find(measured.settled(rho, min_segment), params);
+    proposal.map_or_else(Vec::new, |proposal| proposal.shifts(params, params.fdr))
 }
 
 /// The change points of each of many series, under one false discovery rate. In the order of `inputs`.
 #[must_use]
 pub fn change_points_all(inputs: &[Input<'_>], params: &ChangePointParams) -> Vec<Vec<Shift>> {
-    let proposals: Vec<(Option<Proposal>, Vec<f64>)> = inputs.par_iter().map(|input| propose(input, params)).collect();
+    let min_segment = params.min_segment.max(2);
+    let measured: Vec<Option<Measured>> =
+        inputs.par_iter().map(|input| Measured::new(input, min_segment)).collect();
+    let population = Population::of(measured.iter().flatten());
+    let propose = |measured: Option<Measured>| {
+        let Some(measured) = measured else { return (None, Vec::new()) };
+        let rho = population.rho_of(&measured);
+        propose(measured.settled(rho, min_segment), params)
+    };
+    let proposals: Vec<(Option<Proposal>, Vec<f64>)> = measured.into_par_iter().map(propose).collect();
     let looked_at = |input: &&Input<'_>| input.levelled.n_finite() >= params.min_values();
     let silent =
         inputs.iter().filter(looked_at).count().saturating_sub(proposals.iter().filter(|(p, _)| p.is_some()).count());
@@ -138,8 +151,8 @@ fn levelled(sequence: &Sequence, clock: Clock) -> (Gridded, Levelled) {
 }
 
 /// A proposal with the significances of what holds by itself; none where nothing does.
-fn propose(input: &Input<'_>, params: &ChangePointParams) -> (Option<Proposal>, Vec<f64>) {
-    let Some(proposal) = Proposal::find(input, params) else { return (None, Vec::new()) };
+fn propose(obs: Observations, params: &ChangePointParams) -> (Option<Proposal>, Vec<f64>) {
+    let Some(proposal) = Proposal::find(obs, params) else { return (None, Vec::new()) };
     let p_values: Vec<f64> = proposal.jumps(params, params.fdr).iter().map(|jump| jump.p_value).collect();
     if p_values.is_empty() { (None, p_values) } else { (Some(proposal), p_values) }
 }
@@ -153,8 +166,7 @@ struct Proposal {
 
 impl Proposal {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    fn find(input: &Input<'_>, params: &ChangePointParams) -> Option<Self> {
-        let obs = Observations::new(input, params.min_segment.max(2))?;
+    fn find(obs: Observations, params: &ChangePointParams) -> Option<Self> {
         let prefix = Prefix::new(&obs);
         let penalty = PENALTY * (obs.len() as f64).ln() * obs.sigma * obs.sigma * obs.inflation;
         let cuts = segment::cuts(&obs, &prefix, params.min_segment.max(2), penalty);
