@@ -7,12 +7,16 @@ use crate::ingest::any::AnyTable;
 use crate::pure::columns::{Clock, Instants, Words};
 use crate::pure::detect::change_points::{ChangePointParams, Shift, change_points_of_sequences};
 use crate::pure::detect::sequences::{Points, Sequence, sequences};
+use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// What the columns are called where nobody says.
 const DEFAULT_ID: &str = "unique_id";
 const DEFAULT_TIME: &str = "ds";
+/// Fewest points of a regime: benchmarks are few, and are repeated with care. (Days of a job, which may all hang on one
+/// incident, need more.)
+const MIN_SEGMENT: usize = 3;
 /// Series that are told of one by one.
 const MAX_TOLD: usize = 20;
 
@@ -37,7 +41,7 @@ pub struct ChangePointsArgs {
     #[arg(long, value_name = "SHARE", default_value_t = ChangePointParams::default().min_effect, value_parser = parse_effect)]
     min_effect: f64,
     /// Fewest points between two changes, so that a spike is none.
-    #[arg(long, value_name = "N", default_value_t = ChangePointParams::default().min_segment, value_parser = parse_segment)]
+    #[arg(long, value_name = "N", default_value_t = MIN_SEGMENT, value_parser = parse_segment)]
     min_segment: usize,
     /// Share of false ones among all change points that are told, over all series of the table.
     #[arg(long, value_name = "SHARE", default_value_t = ChangePointParams::default().fdr, value_parser = parse_rate)]
@@ -97,9 +101,11 @@ fn find(args: &ChangePointsArgs) -> Result<u8> {
         .collect();
     write(args, &found, clock)?;
     print(&match args.format {
-        Format::Json => serde_json::to_string_pretty(&found.iter().map(as_json).collect::<Vec<Value>>())
-            .map_err(|e| Error::Internal(format!("change points as JSON: {e}")))?,
-        Format::Table => as_table(&found),
+        Format::Json => {
+            serde_json::to_string_pretty(&found.iter().map(|one| as_json(one, clock)).collect::<Vec<Value>>())
+                .map_err(|e| Error::Internal(format!("change points as JSON: {e}")))?
+        }
+        Format::Table => as_table(&found, clock),
     })?;
     Ok(0)
 }
@@ -179,25 +185,44 @@ fn instant(one: &Found<'_>) -> Option<i64> {
     one.series.instants.get(one.shift.index).copied()
 }
 
-fn as_json(one: &Found<'_>) -> Value {
+/// As the table had it.
+#[expect(clippy::cast_precision_loss, reason = "fractions came from doubles")]
+fn shown(one: &Found<'_>, clock: Clock) -> Value {
+    let Some(at) = instant(one) else { return Value::Null };
+    match clock {
+        Clock::Integer => json!(at),
+        Clock::Fraction => json!(at as f64 / 1e6),
+        Clock::Time { zoned } => DateTime::from_timestamp_micros(at).map_or(Value::Null, |time| {
+            let text = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+            json!(if zoned { text.as_str() } else { text.trim_end_matches('Z') })
+        }),
+    }
+}
+
+fn as_json(one: &Found<'_>, clock: Clock) -> Value {
     let Shift { index, before, after, effect_ratio, effect_lower, effect_upper, p_value } = one.shift;
     json!({
-        "unique_id": one.series.id, "index": index, "before": before, "after": after, "effect_ratio": effect_ratio,
+        "unique_id": one.series.id, "index": index, "ds": shown(one, clock), "before": before, "after": after, "effect_ratio": effect_ratio,
         "effect_lower": effect_lower, "effect_upper": effect_upper, "p_value": p_value,
     })
 }
 
-fn as_table(found: &[Found<'_>]) -> String {
+fn as_table(found: &[Found<'_>], clock: Clock) -> String {
     if found.is_empty() {
         return "no change points".to_owned();
     }
     let digits = |value: f64| if value.is_nan() { "-".to_owned() } else { format!("{value:.4}") };
     let row = |one: &Found<'_>| {
         let Shift { index, before, after, effect_ratio, effect_lower, effect_upper, p_value } = one.shift;
-        let head = [one.series.id.clone().unwrap_or_default(), index.to_string()];
+        let ds = match shown(one, clock) {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let head = [one.series.id.clone().unwrap_or_default(), index.to_string(), ds];
         let numbers = [before, after, effect_ratio, effect_lower, effect_upper].map(digits);
         head.into_iter().chain(numbers).chain([format!("{p_value:.2e}")]).collect()
     };
-    let header = ["unique_id", "index", "before", "after", "effect_ratio", "effect_lower", "effect_upper", "p_value"];
+    let header =
+        ["unique_id", "index", "ds", "before", "after", "effect_ratio", "effect_lower", "effect_upper", "p_value"];
     table(&header, found.iter().map(row))
 }

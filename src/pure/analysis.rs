@@ -98,20 +98,26 @@ fn shifts_of_all(
         .map(|((one, levelled), rest)| input(one, rest.as_ref().unwrap_or(levelled)))
         .collect();
     let found = change_points::change_points_all(&inputs, params);
-    let merged = known.into_par_iter().zip(found).zip(levelled).map(|((known, own), levelled)| {
-        if known.is_empty() { own } else { merge(known, own, levelled, params) }
-    });
+    let merged = known
+        .into_par_iter()
+        .zip(found)
+        .zip(levelled)
+        .map(|((known, own), levelled)| if known.is_empty() { own } else { merge(known, own, levelled, params) });
     merged.collect()
 }
 
 /// Known changes with the levels of this series beside them, and its own where none is known.
 fn merge(known: Vec<Shift>, own: Vec<Shift>, levelled: &Levelled, params: &ChangePointParams) -> Vec<Shift> {
     let is_new = |shift: &Shift| known.iter().all(|other| other.index.abs_diff(shift.index) >= params.min_segment);
-    let own: Vec<Shift> = own.into_iter().filter(is_new).map(|shift| {
-        let earlier = known.iter().filter(|other| other.index <= shift.index).map(|other| other.effect_ratio);
-        let factor: f64 = earlier.product();
-        Shift { before: shift.before * factor, after: shift.after * factor, ..shift }
-    }).collect();
+    let own: Vec<Shift> = own
+        .into_iter()
+        .filter(is_new)
+        .map(|shift| {
+            let earlier = known.iter().filter(|other| other.index <= shift.index).map(|other| other.effect_ratio);
+            let factor: f64 = earlier.product();
+            Shift { before: shift.before * factor, after: shift.after * factor, ..shift }
+        })
+        .collect();
     let mut all: Vec<Shift> = known.iter().copied().chain(own).collect();
     all.sort_by_key(|shift| shift.index);
     let starts: Vec<usize> = std::iter::once(0).chain(all.iter().map(|shift| shift.index)).collect();
@@ -212,7 +218,8 @@ mod tests {
         assert!(point.index.abs_diff(50) <= 1 && point.at_us == at(point.index));
         assert_eq!(open[0].baseline.as_ref().map(|b| b.regime_start_us), Some(at(0)));
         let accepted_us = BTreeMap::from([(series[0].key.clone(), BTreeSet::from([point.at_us]))]);
-        let (accepted, _) = analyze_all(&series, &CommonChanges::default(), &AnalysisParams { accepted_us, ..Default::default() });
+        let (accepted, _) =
+            analyze_all(&series, &CommonChanges::default(), &AnalysisParams { accepted_us, ..Default::default() });
         assert_eq!(accepted[0].baseline.as_ref().map(|b| b.regime_start_us), Some(point.at_us));
     }
 
@@ -223,7 +230,11 @@ mod tests {
             .collect();
         let on = |n| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().ok();
-            pool.map(|p| p.install(|| format!("{:?}", analyze_all(&series, &CommonChanges::default(), &AnalysisParams::default()))))
+            pool.map(|p| {
+                p.install(|| {
+                    format!("{:?}", analyze_all(&series, &CommonChanges::default(), &AnalysisParams::default()))
+                })
+            })
         };
         assert!(on(1).is_some());
         assert_eq!(on(1), on(4));

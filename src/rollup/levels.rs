@@ -88,7 +88,11 @@ fn sizes(rows: &Executions, members: &[usize]) -> [MeanSize; 2] {
 }
 
 /// 0 of nothing.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "logarithms of what a double can hold")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "logarithms of what a double can hold"
+)]
 fn mean(values: impl Iterator<Item = f64>) -> f32 {
     let (sum, n) = values.fold((0.0, 0_u64), |(sum, n), value| (sum + value, n + 1));
     (sum / n.max(1) as f64) as f32

@@ -9,6 +9,7 @@
 
 mod backtest;
 mod bad_lake;
+mod change_points;
 mod commands;
 mod config;
 mod crash;

@@ -36,7 +36,7 @@ const PENALTY: f64 = 2.0;
 /// | `min_segment` | 5 | ≥ 2 | observations in a regime, so that a spike is no regime |
 /// | `min_effect` | 0.05 | ≥ 0 | smallest relative change worth telling |
 /// | `min_difference` | 0.01 | ≥ 0 | smallest absolute change of a share worth telling |
-/// | `fdr` | 0.05 | 0-1 | share of false ones among all that are reported |
+/// | `fdr` | 0.01 | 0-1 | share of false ones among all that are reported |
 /// | `level` | 0.95 | 0-1 | coverage of the effects' intervals |
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChangePointParams {
@@ -54,7 +54,7 @@ pub struct ChangePointParams {
 
 impl Default for ChangePointParams {
     fn default() -> Self {
-        Self { min_segment: 5, min_effect: 0.05, min_difference: 0.01, fdr: 0.05, level: Level::DEFAULT }
+        Self { min_segment: 5, min_effect: 0.05, min_difference: 0.01, fdr: 0.01, level: Level::DEFAULT }
     }
 }
 
@@ -111,8 +111,7 @@ pub fn change_points(input: Input<'_>, params: &ChangePointParams) -> Vec<Shift>
 #[must_use]
 pub fn change_points_all(inputs: &[Input<'_>], params: &ChangePointParams) -> Vec<Vec<Shift>> {
     let min_segment = params.min_segment.max(2);
-    let measured: Vec<Option<Measured>> =
-        inputs.par_iter().map(|input| Measured::new(input, min_segment)).collect();
+    let measured: Vec<Option<Measured>> = inputs.par_iter().map(|input| Measured::new(input, min_segment)).collect();
     let population = Population::of(measured.iter().flatten());
     let propose = |measured: Option<Measured>| {
         let Some(measured) = measured else { return (None, Vec::new()) };

@@ -6,7 +6,6 @@
 //! executions. Workflows of a type share their steps, and are seen together: effects of days and of workflows are
 //! estimated side by side, so that a workflow that comes or goes is no change.
 
-use crate::detect::levelling::{Cycle, Levelled};
 use crate::learn::dataset::{Dataset, Features, N_SIZES, Target, groups};
 use crate::learn::pooling::SlopePrior;
 use crate::learn::regression::GroupFit;
@@ -112,10 +111,8 @@ impl Effects {
             Some((step, std::array::from_fn(|j| (slope[j], centre[j]))))
         });
         let by_code = |codes: &[u32], effects: &[f64]| codes.iter().copied().zip(effects.iter().copied()).collect();
-        let mix = [
-            by_code(&data.provider.codes, &fit.shared.provider),
-            by_code(&data.platform.codes, &fit.shared.platform),
-        ];
+        let mix =
+            [by_code(&data.provider.codes, &fit.shared.provider), by_code(&data.platform.codes, &fit.shared.platform)];
         Self { slopes: slopes.collect(), mix }
     }
 
@@ -185,7 +182,8 @@ fn pooled(mut workflows: BTreeMap<String, DayMeans>, n_days: usize) -> (BTreeMap
         }
         effects.fill(0.0);
         for means in workflows.values() {
-            let known = means.values.iter().zip(&means.counts).zip(effects.iter_mut()).filter(|((v, _), _)| v.is_finite());
+            let known =
+                means.values.iter().zip(&means.counts).zip(effects.iter_mut()).filter(|((v, _), _)| v.is_finite());
             known.for_each(|((v, count), effect)| *effect += f64::from(*count) * v);
         }
         effects.iter_mut().zip(&counts).for_each(|(effect, n)| *effect /= f64::from((*n).max(1)));
@@ -194,10 +192,69 @@ fn pooled(mut workflows: BTreeMap<String, DayMeans>, n_days: usize) -> (BTreeMap
     (workflows, DayMeans { values, counts })
 }
 
-impl Conditioned {
-    /// The pooled series, its week taken out.
-    #[must_use]
-    pub fn levelled(&self, days: Days) -> Levelled {
-        Levelled::of_logarithms(&self.pooled.values, &Cycle::of_grid(DAY_US, days.start_us))
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::detect::fixtures::{MONDAY_US, at, noise};
+    use crate::learn::testing::push;
+
+    const DAYS: Days = Days { start_us: MONDAY_US, n: 40 };
+
+    /// A step whose duration goes with its size; every other day inputs are four times as large. From day 20 on it takes
+    /// half as long again.
+    #[test]
+    fn sizes_are_taken_out_and_what_changed_stays() {
+        let (mut samples, mut levels) = (Samples::default(), Vec::new());
+        let wobble = noise(400, 3);
+        for day in 0..40 {
+            let mut sums = [0.0; 2];
+            for i in 0..10 {
+                let size = if day % 2 == 0 { 4000.0 } else { 1000.0 } * (1.0 + 0.1 * i as f64);
+                let factor = if day >= 20 { 1.5 } else { 1.0 };
+                let duration = size * factor * (0.02 * wobble[10 * day + i]).exp();
+                push(&mut samples, "t", "align", size, duration);
+                *samples.started_us.last_mut().unwrap() = at(day) + i as i64;
+                sums = [sums[0] + size.ln() / 10.0, sums[1] + duration.ln() / 10.0];
+            }
+            let size = MeanSize { n: 10, mean_log: sums[0] as f32 };
+            let [workflow_id, workflow_type, step] =
+                [samples.workflow_id[0], samples.workflow_type[0], samples.step[0]];
+            let cell = LevelCell {
+                workflow_id,
+                workflow_type,
+                step,
+                outcome: Outcome::DurationMs,
+                n: 10,
+                mean_log: sums[1] as f32,
+                sizes: [size, MeanSize::default()],
+                n_providers: 0,
+                n_platforms: 0,
+            };
+            levels.push((at(day), DayLevels { cells: vec![cell], mix: Vec::new() }));
+        }
+        let steps = conditioned(&levels, &samples, DAYS, 0);
+        assert_eq!((steps.len(), steps[0].step.as_str(), steps[0].metric), (1, "align", Metric::ExecutionTime));
+        let mean = |days: std::ops::Range<usize>| {
+            let values = &steps[0].pooled.values[days];
+            values.iter().sum::<f64>() / values.len() as f64
+        };
+        assert!((mean(20..40) - mean(0..20) - 1.5_f64.ln()).abs() < 0.03);
+        let ripple = (0..20).step_by(2).map(|day| steps[0].pooled.values[day] - steps[0].pooled.values[day + 1]);
+        assert!(ripple.sum::<f64>().abs() / 10.0 < 0.1, "sizes differ by 1.39");
+    }
+
+    #[test]
+    fn a_workflow_that_takes_over_from_another_is_no_change() {
+        let part = |from: usize, to: usize, level: f64| DayMeans {
+            values: (0..40).map(|day| if (from..to).contains(&day) { level } else { f64::NAN }).collect(),
+            counts: (0..40).map(|day| u32::from((from..to).contains(&day)) * 5).collect(),
+        };
+        let apart = BTreeMap::from([("old".to_owned(), part(0, 20, 1.0)), ("new".to_owned(), part(20, 40, 3.0))]);
+        let (_, all) = pooled(apart, 40);
+        assert!(all.values.iter().all(|value| value.abs() < 1e-9), "{:?}", all.values);
+        let overlapping = BTreeMap::from([("old".to_owned(), part(0, 30, 1.0)), ("new".to_owned(), part(10, 40, 3.0))]);
+        let (_, all) = pooled(overlapping, 40);
+        assert!(all.values.iter().all(|value| value.abs() < 0.05), "{:?}", all.values);
     }
 }

@@ -124,8 +124,7 @@ impl Sequence {
 /// Places on the grid whose step is the usual distance, and that step; none where instants lie off it or far apart.
 fn regular(instants: &[i64]) -> Option<(Vec<usize>, i64)> {
     let first = *instants.first()?;
-    let mut steps: Vec<i64> =
-        instants.iter().zip(instants.iter().skip(1)).map(|(a, b)| b.saturating_sub(*a)).collect();
+    let mut steps: Vec<i64> = instants.iter().zip(instants.iter().skip(1)).map(|(a, b)| b.saturating_sub(*a)).collect();
     let middle = steps.len().checked_sub(1)? / 2;
     let step = *steps.select_nth_unstable(middle).1;
     let place = |at: &i64| {
@@ -191,7 +190,10 @@ mod tests {
     #[test]
     fn gaps_get_places_and_positions_lead_back() {
         let grid = sequence_at(vec![10, 20, 50, 60]).gridded(Clock::Integer);
-        assert_eq!(grid.values.iter().map(|v| v.is_finite()).collect::<Vec<_>>(), [true, true, false, false, true, true]);
+        assert_eq!(
+            grid.values.iter().map(|v| v.is_finite()).collect::<Vec<_>>(),
+            [true, true, false, false, true, true]
+        );
         assert_eq!(grid.position, [0, 1, 2, 2, 2, 3]);
         for odd in [vec![], vec![7], vec![0, 10, 25], vec![0, 1, 1_000_000], vec![i64::MIN, 0, i64::MAX]] {
             let n = odd.len();

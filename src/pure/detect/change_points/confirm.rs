@@ -174,8 +174,9 @@ enum Model {
 
 impl Model {
     /// With a significant slope inside the stretches, or throughout the series, a jump must be needed on top of it;
-    /// without one the two levels must beat the line. Both by Schwarz' criterion, where the place of the jump counts as
-    /// a parameter and `n` values as `n / inflation` independent ones.
+    /// without one the two levels must beat the line. Both by Schwarz' criterion as modified for places that are searched
+    /// for, which count as two parameters (Zhang and Siegmund, Biometrics 63, 2007); `n` values count as `n / inflation`
+    /// independent ones.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn choose(obs: &Observations, [left, right]: [Sums; 2], n: usize, drifts: bool) -> Self {
         let has_slope = drifts || slope_p(&[left, right], n, obs) < DRIFT_P;
@@ -184,7 +185,7 @@ impl Model {
         let step = left.square() + right.square() + floor;
         let (time, cross) = (left.time_square() + right.time_square(), left.cross() + right.cross());
         let sloped = (step - cross * cross / time).max(floor);
-        let (squares, parameters) = if has_slope { (sloped, 2.0) } else { (step, 1.0) };
+        let (squares, parameters) = if has_slope { (sloped, 3.0) } else { (step, 2.0) };
         let line = line_squares(left, right).max(floor);
         if n * (squares / line).ln() + parameters * n.ln() >= 0.0 {
             Self::Drift { left, right, squares: step }
