@@ -213,12 +213,11 @@ def append(bench):
                         near = any(abs(point - other) <= MARGIN for other in found)
                         moved, withdrawn = moved + near, withdrawn + (not near)
                 known = found
-                points = max(points, 0)
             points += len(known)
         last = [found for _, found in (history[-1] for history in seen.values())]
         hits = sum(any(abs(p - at) <= 3 for p in found) for found in last for at in (60, 120))
-        tell(set="append", rho=rho, sigma=sigma, series=len(series), points_at_the_end=points, planted=2 * len(series), found=hits, moved=moved,
-             withdrawn=withdrawn)
+        tell(set="append", rho=rho, sigma=sigma, series=len(series), points_at_the_end=points, planted=2 * len(series),
+             found=hits, moved=moved, withdrawn=withdrawn)
 
 
 def speed(bench):
