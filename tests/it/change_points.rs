@@ -78,7 +78,7 @@ fn other_columns_times_and_orders_give_the_same_and_instants_come_back_as_they_c
     assert_eq!(found.numbers("index").unwrap(), [40.0]);
     let at = found.instants("ds").unwrap();
     assert_eq!(at.clock, Clock::Time { zoned: false });
-    assert_eq!(at.values[0].map(|us| us / 86_400_000_000), Some(20_496), "2026-02-13 in days since 1970");
+    assert_eq!(at.values[0].map(|us| us / 86_400_000_000), Some(20_497), "2026-02-13 in days since 1970");
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn the_format_of_what_is_printed_is_asked_for() {
     );
     let text = String::from_utf8(folder.run(&[]).stdout).unwrap();
     assert!(text.contains("effect_ratio") && text.contains("slower"), "{text}");
-    let quiet = Folder::new(&table(&[("steady", &|i| wobble(i).to_string())], 60));
+    let quiet = Folder::new(&table(&[("steady", &|i| (50.0 + wobble(i)).to_string())], 60));
     assert_eq!(String::from_utf8(quiet.run(&[]).stdout).unwrap().trim(), "no change points");
     assert_eq!(quiet.find(&[]).0.height(), 0);
 }
@@ -136,7 +136,7 @@ fn what_is_no_series_of_numbers_is_refused() {
         (vec!["--id", "name"], 2, "there is no column \"name\""),
         (vec!["--time", "unique_id"], 2, "\"a\" is not a number, or a date"),
         (vec!["--out", "x.json"], 2, "cannot be used multiple times"),
-        (vec!["--min-effect", "-1"], 2, "an effect is a number from 0 on"),
+        (vec!["--min-effect=-1"], 2, "an effect is a number from 0 on"),
     ];
     for (more, code, sentence) in refused {
         let done = folder.run(&more);
