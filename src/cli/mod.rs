@@ -2,6 +2,7 @@
 
 mod allocation;
 pub mod backtest;
+pub mod change_points;
 pub mod changes;
 pub mod ingest;
 pub mod init;
@@ -55,6 +56,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Predict rows one after another from what was known before each; tell how good that was.
     Backtest(backtest::BacktestArgs),
+    /// Find when the series of any Parquet or CSV changed their level.
+    ChangePoints(change_points::ChangePointsArgs),
     /// Show published recommendations.
     Recommend(recommend::RecommendArgs),
     /// Show published change points; take one for the new normal, or take that back.
@@ -108,6 +111,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Schedule(args) => schedule::schedule(&args, run::scheduled, run::last_as_of).await,
         Command::Report(args) => report::report(&args).await,
         Command::Backtest(args) => backtest::backtest(&args).await,
+        Command::ChangePoints(args) => change_points::change_points(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Changes(args) => changes::changes(&args).await,
         Command::Replay(args) => replay::replay(&args).await,

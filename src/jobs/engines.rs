@@ -8,6 +8,8 @@ use crate::pure::analysis::{Analysis, analyze_all};
 use crate::pure::compare::{Comparison, compare};
 use crate::pure::detect::anomalies::{Detectors, fit_detectors};
 use crate::pure::detect::bottlenecks::bottlenecks;
+use crate::pure::detect::common::CommonChanges;
+use crate::pure::detect::conditioned::{Days, conditioned};
 use crate::pure::detect::{Skip, SkipSubject};
 use crate::pure::forecast::forecast_series;
 use crate::pure::learn::champion::{Champion, Elected, Election, ElectionParams, elect};
@@ -17,6 +19,7 @@ use crate::pure::learn::runs::{backtest_runs, predict_runs};
 use crate::pure::learn::{ModelScore, Prediction};
 use crate::pure::recommend::{self, Bottleneck, Inputs, Recommendation, propose};
 use crate::pure::series::{Series, SeriesKey};
+use crate::pure::units::DAY_US;
 use crate::rollup::History;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -89,13 +92,23 @@ fn timed(step: &'static str, work: impl FnOnce()) {
 }
 
 fn learn_series(history: &History, settings: &Settings, stages: &Stages, findings: &mut Findings) {
-    let (mut analyses, skips) = analyze_all(&history.series, &settings.analysis);
+    let days = days(&history.series);
+    let steps = conditioned(&history.levels, &history.samples, days, settings.train.seed);
+    let common = CommonChanges::find(&steps, days, &settings.analysis.change_points);
+    let (mut analyses, skips) = analyze_all(&history.series, &common, &settings.analysis);
     findings.skips.extend(skips);
     findings.cutoff_us = history.series.first().map_or(0, |series| series.bucket_start_us(series.len()));
     if stages.has(Stage::Forecasts) {
         findings.skips.extend(forecast_runs(&history.series, &mut analyses, settings));
     }
     findings.analyses = analyses;
+}
+
+/// The days that the series span.
+fn days(series: &[Series]) -> Days {
+    let start_us = series.iter().map(|one| one.start_us).min().unwrap_or(0);
+    let end_us = series.iter().map(|one| one.bucket_start_us(one.len())).max().unwrap_or(0);
+    Days { start_us, n: usize::try_from((end_us - start_us) / DAY_US).unwrap_or(0) }
 }
 
 /// Forecasts the series of whole runs; steps follow their run.

@@ -2,11 +2,13 @@
 
 use crate::detect::baselines::{self, BaselineParams};
 use crate::detect::change_points::{self, ChangePointParams, Input, Shift};
-use crate::detect::levelling::Levelled;
+use crate::detect::common::CommonChanges;
+use crate::detect::levelling::{Levelled, Scale};
 use crate::detect::trends::{self, TrendParams};
 use crate::detect::{Baseline, ChangePoint, Skip, SkipSubject, Trend};
 use crate::forecast::Forecast;
 use crate::series::{Centre, Series, SeriesKey};
+use crate::stats::rank;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,15 +50,21 @@ impl AnalysisParams {
     }
 }
 
-/// Change points (one false discovery rate over all series), baselines and trends of every series, in the order of
-/// `series`, and what was left out for want of data. Forecasts are left open.
+/// Change points, baselines and trends of every series, in the order of `series`, and what was left out for want of data.
+/// Forecasts are left open.
 ///
-/// A series without any value yields a skip and no analysis. The result does not depend on the number of threads.
+/// `common` are changes that are known already; a series is searched for what they leave unexplained, under one false
+/// discovery rate over all series. A series without any value yields a skip and no analysis. The result does not depend on
+/// the number of threads.
 #[must_use]
-pub fn analyze_all(series: &[Series], params: &AnalysisParams) -> (Vec<Analysis>, Vec<Skip>) {
+pub fn analyze_all(
+    series: &[Series],
+    common: &CommonChanges<'_>,
+    params: &AnalysisParams,
+) -> (Vec<Analysis>, Vec<Skip>) {
     let levelled: Vec<Levelled> = series.par_iter().map(Levelled::of_series).collect();
-    let inputs: Vec<Input<'_>> = series.iter().zip(&levelled).map(|(one, levelled)| input(one, levelled)).collect();
-    let shifts = change_points::change_points_all(&inputs, &params.change_points);
+    let known: Vec<Vec<Shift>> = series.iter().zip(&levelled).map(|(one, l)| known_changes(one, l, common)).collect();
+    let shifts = shifts_of_all(series, &levelled, known, &params.change_points);
     let results: Vec<(Option<Analysis>, Vec<Skip>)> = series
         .par_iter()
         .zip(&levelled)
@@ -69,6 +77,66 @@ pub fn analyze_all(series: &[Series], params: &AnalysisParams) -> (Vec<Analysis>
         skips.extend(skipped);
     }
     (analyses, skips)
+}
+
+/// What is known of the series of a step, on its grid. Only logarithms can be corrected for it.
+fn known_changes(series: &Series, levelled: &Levelled, common: &CommonChanges<'_>) -> Vec<Shift> {
+    let Some(step) = series.key.step.as_deref().filter(|_| levelled.scale == Scale::Log) else { return Vec::new() };
+    common.on((&series.key.workflow_type, step, series.key.metric), series.start_us, series.len())
+}
+
+/// The known changes of each series, and those of what they leave over, by position.
+fn shifts_of_all(
+    series: &[Series],
+    levelled: &[Levelled],
+    known: Vec<Vec<Shift>>,
+    params: &ChangePointParams,
+) -> Vec<Vec<Shift>> {
+    let rest: Vec<Option<Levelled>> = (levelled.iter().zip(&known))
+        .map(|(levelled, known)| {
+            let steps = known.iter().map(|shift| (shift.index, shift.effect_ratio.ln()));
+            (!known.is_empty()).then(|| {
+                let mut rest = levelled.clone();
+                rest.subtract_steps(steps);
+                rest
+            })
+        })
+        .collect();
+    let inputs: Vec<Input<'_>> = (series.iter().zip(levelled).zip(&rest))
+        .map(|((one, levelled), rest)| input(one, rest.as_ref().unwrap_or(levelled)))
+        .collect();
+    let found = change_points::change_points_all(&inputs, params);
+    let merged = known
+        .into_par_iter()
+        .zip(found)
+        .zip(levelled)
+        .map(|((known, own), levelled)| if known.is_empty() { own } else { merge(known, own, levelled, params) });
+    merged.collect()
+}
+
+/// Known changes with the levels of this series beside them, and its own where none is known.
+fn merge(known: Vec<Shift>, own: Vec<Shift>, levelled: &Levelled, params: &ChangePointParams) -> Vec<Shift> {
+    let is_new = |shift: &Shift| known.iter().all(|other| other.index.abs_diff(shift.index) >= params.min_segment);
+    let own: Vec<Shift> = own
+        .into_iter()
+        .filter(is_new)
+        .map(|shift| {
+            let earlier = known.iter().filter(|other| other.index <= shift.index).map(|other| other.effect_ratio);
+            let factor: f64 = earlier.product();
+            Shift { before: shift.before * factor, after: shift.after * factor, ..shift }
+        })
+        .collect();
+    let mut all: Vec<Shift> = known.iter().copied().chain(own).collect();
+    all.sort_by_key(|shift| shift.index);
+    let starts: Vec<usize> = std::iter::once(0).chain(all.iter().map(|shift| shift.index)).collect();
+    for (shift, from) in all.iter_mut().zip(starts) {
+        if known.iter().any(|other| other.index == shift.index) {
+            let stretch = levelled.values.get(from..shift.index).unwrap_or_default();
+            shift.before = rank::median(stretch).exp();
+            shift.after = shift.before * shift.effect_ratio;
+        }
+    }
+    all
 }
 
 fn input<'a>(series: &'a Series, levelled: &'a Levelled) -> Input<'a> {
@@ -139,7 +207,7 @@ mod tests {
     #[test]
     fn every_series_is_analysed_or_says_why_not() {
         let series: Vec<Series> = NAMED.iter().enumerate().map(|(idx, (_, values))| named(idx, values)).collect();
-        let (analyses, skips) = analyze_all(&series, &AnalysisParams::default());
+        let (analyses, skips) = analyze_all(&series, &CommonChanges::default(), &AnalysisParams::default());
         for one in &series {
             let skipped = skips.iter().any(|s| s.subject == SkipSubject::Series(one.key.clone()));
             let whole = analyses.iter().any(|a| a.key == one.key && a.baseline.is_some() && !a.trends.is_empty());
@@ -152,13 +220,14 @@ mod tests {
     fn a_regression_is_found_and_kept_out_until_accepted() {
         let values = noisy(90, 1, 0.05, |i| if i >= 50 { 0.4 } else { 0.0 });
         let series = [named(0, &values)];
-        let (open, _) = analyze_all(&series, &AnalysisParams::default());
+        let (open, _) = analyze_all(&series, &CommonChanges::default(), &AnalysisParams::default());
         assert_eq!(open[0].change_points.len(), 1);
         let point = &open[0].change_points[0];
         assert!(point.index.abs_diff(50) <= 1 && point.at_us == at(point.index));
         assert_eq!(open[0].baseline.as_ref().map(|b| b.regime_start_us), Some(at(0)));
         let accepted_us = BTreeMap::from([(series[0].key.clone(), BTreeSet::from([point.at_us]))]);
-        let (accepted, _) = analyze_all(&series, &AnalysisParams { accepted_us, ..Default::default() });
+        let (accepted, _) =
+            analyze_all(&series, &CommonChanges::default(), &AnalysisParams { accepted_us, ..Default::default() });
         assert_eq!(accepted[0].baseline.as_ref().map(|b| b.regime_start_us), Some(point.at_us));
     }
 
@@ -169,7 +238,11 @@ mod tests {
             .collect();
         let on = |n| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().ok();
-            pool.map(|p| p.install(|| format!("{:?}", analyze_all(&series, &AnalysisParams::default()))))
+            pool.map(|p| {
+                p.install(|| {
+                    format!("{:?}", analyze_all(&series, &CommonChanges::default(), &AnalysisParams::default()))
+                })
+            })
         };
         assert!(on(1).is_some());
         assert_eq!(on(1), on(4));

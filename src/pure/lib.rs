@@ -21,6 +21,7 @@ pub mod experiment;
 pub mod forecast;
 pub mod graph;
 pub mod learn;
+pub mod levels;
 pub mod recommend;
 pub mod samples;
 pub mod series;

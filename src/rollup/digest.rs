@@ -4,9 +4,11 @@ use super::arms::{ArmCell, ArmKey, arm_statistics};
 use super::buckets::{CellKey, DailyCell};
 use super::executions::Day;
 use super::graphs::{RunIssue, Selection, run_graphs};
+use super::levels::day_levels;
 use super::samples::step_samples;
 use crate::error::{Error, Result};
 use crate::pure::graph::RunGraph;
+use crate::pure::levels::DayLevels;
 use crate::pure::samples::{Samples, Vocabulary};
 use crate::pure::stats::sketch::Sketches;
 use crate::tables::Reject;
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Grows whenever the meaning or the layout of a digest changes: older digests are made anew.
-const FORMAT: u32 = 7;
+const FORMAT: u32 = 8;
 
 /// A file of the lake as it was when the digest was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,12 +92,14 @@ pub struct DigestBody {
     pub rows: (u64, u64),
     /// What was refused.
     pub rejects: Vec<Reject>,
-    /// Words behind the codes of `cells`.
+    /// Words behind the codes of `cells` and `levels`.
     pub vocabulary: Vocabulary,
     /// What each of `sketches` is about: one a series.
     pub cells: Vec<CellKey>,
     /// The day's distributions over all providers and platforms.
     pub sketches: Sketches,
+    /// Means over all executions of each step.
+    pub levels: DayLevels,
     /// Executions for learning.
     pub samples: Samples,
     /// How many runs of each workflow are kept for replay.
@@ -127,7 +131,8 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> Result
     let Provenance { as_of_us, mut inputs, mut rejects, sample_budget } = provenance;
     inputs.sort_by(|a, b| a.path.cmp(&b.path));
     rejects.sort();
-    let (vocabulary, cells, sketches) = own_words(&day, &cells);
+    let (mut vocabulary, cells, sketches) = own_words(&day, &cells);
+    let levels = day_levels(&day, &mut vocabulary);
     let (graphs, graph_issues) = run_graphs(&day, Selection::Sample);
     let mut n_graphs: BTreeMap<String, usize> = BTreeMap::new();
     for graph in &graphs {
@@ -140,6 +145,7 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> Result
         vocabulary,
         cells,
         sketches,
+        levels,
         samples: step_samples(&day, sample_budget),
         n_graphs,
         graph_issues,

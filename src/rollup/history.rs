@@ -7,6 +7,7 @@ use super::graphs::RunIssue;
 use super::samples::append;
 use crate::error::Result;
 use crate::pure::graph::RunGraph;
+use crate::pure::levels::DayLevels;
 use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::pure::series::{Centre, Metric, Series, SeriesKey};
 use crate::pure::stats::sketch::{Bin, Sketch, Sketches};
@@ -23,6 +24,8 @@ const RUNS_FOR_REPLAY: usize = 100;
 pub struct History {
     /// Daily series by key, complete days only.
     pub series: Vec<Series>,
+    /// Means over all executions of each step, of each complete day, by its start; their words are those of `samples`.
+    pub levels: Vec<(i64, DayLevels)>,
     /// Executions for learning, in order of start.
     pub samples: Samples,
     /// The newest runs of each workflow for replay, in order of start.
@@ -70,7 +73,8 @@ impl HistoryBuilder {
     /// learned from but is no point of a series.
     pub fn add(&mut self, day_us: i64, digest: DayDigest, as_of_us: i64) {
         let DayDigest { head, body, graphs } = digest;
-        let DigestBody { rows, rejects, vocabulary, cells, sketches, samples, n_graphs, graph_issues, arms } = body;
+        let DigestBody { rows, rejects, vocabulary, cells, sketches, levels, samples, n_graphs, graph_issues, arms } =
+            body;
         let history = &mut self.history;
         history.rows.0 += rows.0;
         history.rows.1 += rows.1;
@@ -90,6 +94,10 @@ impl HistoryBuilder {
         if day_us + DAY_US > as_of_us {
             return;
         }
+        let known = &mut history.samples.vocabulary;
+        let translation: Vec<u32> = vocabulary.words().iter().map(|word| known.intern(word)).collect();
+        let own = |code: u32| translation.get(code as usize).copied().unwrap_or(UNKNOWN);
+        history.levels.push((day_us, levels.recoded(own)));
         self.last_day_us = Some(day_us);
         let words = &mut self.words;
         let translation: Vec<u32> = vocabulary.words().iter().map(|word| words.intern(word)).collect();

@@ -9,6 +9,7 @@ mod digest;
 mod executions;
 mod graphs;
 mod history;
+mod levels;
 mod samples;
 mod upstream;
 

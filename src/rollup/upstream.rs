@@ -26,8 +26,8 @@ pub(super) fn upstream_of(day: &Day) -> Upstream {
 /// Names that each row declares to depend on, as codes; [`UNKNOWN`] for a name that no row of the day has.
 fn declared(day: &Day) -> Vec<Option<Vec<u32>>> {
     let code = |name: Option<&str>| name.and_then(|name| day.vocabulary.code(name)).unwrap_or(UNKNOWN);
-    let codes = |names: &polars::prelude::Series| Some(names.str().ok()?.iter().map(code).collect());
-    day.depends_on.amortized_iter().map(|names| codes(names?.as_ref())).collect()
+    let lists = day.depends_on.amortized_iter();
+    lists.map(|names| names.and_then(|names| Some(names.as_ref().str().ok()?.iter().map(code).collect()))).collect()
 }
 
 /// The executions of one run, the tries of each taken together.

@@ -9,6 +9,7 @@
 
 mod backtest;
 mod bad_lake;
+mod change_points;
 mod changes;
 mod commands;
 mod config;

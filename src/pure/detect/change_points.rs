@@ -15,11 +15,13 @@ mod segment;
 #[cfg(test)]
 mod tests;
 
+use crate::columns::Clock;
 use crate::detect::levelling::{Levelled, Scale};
+use crate::detect::sequences::{Gridded, Sequence};
 use crate::stats::{dist, fdr};
 use crate::units::Level;
 use confirm::Jump;
-use noise::Observations;
+use noise::{Measured, Observations, Population};
 use rayon::prelude::*;
 use segment::Prefix;
 
@@ -34,7 +36,7 @@ const PENALTY: f64 = 2.0;
 /// | `min_segment` | 5 | ≥ 2 | observations in a regime, so that a spike is no regime |
 /// | `min_effect` | 0.05 | ≥ 0 | smallest relative change worth telling |
 /// | `min_difference` | 0.01 | ≥ 0 | smallest absolute change of a share worth telling |
-/// | `fdr` | 0.05 | 0-1 | share of false ones among all that are reported |
+/// | `fdr` | 0.01 | 0-1 | share of false ones among all that are reported |
 /// | `level` | 0.95 | 0-1 | coverage of the effects' intervals |
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChangePointParams {
@@ -52,7 +54,7 @@ pub struct ChangePointParams {
 
 impl Default for ChangePointParams {
     fn default() -> Self {
-        Self { min_segment: 5, min_effect: 0.05, min_difference: 0.01, fdr: 0.05, level: Level::DEFAULT }
+        Self { min_segment: 5, min_effect: 0.05, min_difference: 0.01, fdr: 0.01, level: Level::DEFAULT }
     }
 }
 
@@ -98,13 +100,25 @@ pub struct Shift {
 /// `params.fdr` is then the significance of each. Near-linear in the length.
 #[must_use]
 pub fn change_points(input: Input<'_>, params: &ChangePointParams) -> Vec<Shift> {
-    Proposal::find(&input, params).map_or_else(Vec::new, |proposal| proposal.shifts(params, params.fdr))
+    let min_segment = params.min_segment.max(2);
+    let Some(measured) = Measured::new(&input, min_segment) else { return Vec::new() };
+    let rho = Population::of(std::iter::empty()).rho_of(&measured);
+    let proposal = Proposal::find(measured.settled(rho, min_segment), params);
+    proposal.map_or_else(Vec::new, |proposal| proposal.shifts(params, params.fdr))
 }
 
 /// The change points of each of many series, under one false discovery rate. In the order of `inputs`.
 #[must_use]
 pub fn change_points_all(inputs: &[Input<'_>], params: &ChangePointParams) -> Vec<Vec<Shift>> {
-    let proposals: Vec<(Option<Proposal>, Vec<f64>)> = inputs.par_iter().map(|input| propose(input, params)).collect();
+    let min_segment = params.min_segment.max(2);
+    let measured: Vec<Option<Measured>> = inputs.par_iter().map(|input| Measured::new(input, min_segment)).collect();
+    let population = Population::of(measured.iter().flatten());
+    let propose = |measured: Option<Measured>| {
+        let Some(measured) = measured else { return (None, Vec::new()) };
+        let rho = population.rho_of(&measured);
+        propose(measured.settled(rho, min_segment), params)
+    };
+    let proposals: Vec<(Option<Proposal>, Vec<f64>)> = measured.into_par_iter().map(propose).collect();
     let looked_at = |input: &&Input<'_>| input.levelled.n_finite() >= params.min_values();
     let silent =
         inputs.iter().filter(looked_at).count().saturating_sub(proposals.iter().filter(|(p, _)| p.is_some()).count());
@@ -114,9 +128,30 @@ pub fn change_points_all(inputs: &[Input<'_>], params: &ChangePointParams) -> Ve
     proposals.into_par_iter().map(shifts).collect()
 }
 
+/// The change points of each of many series of a table, of whose values nothing is known, under one false discovery rate.
+/// `Shift::index` counts the points of the sequence.
+#[must_use]
+pub fn change_points_of_sequences(sequences: &[Sequence], clock: Clock, params: &ChangePointParams) -> Vec<Vec<Shift>> {
+    let grids: Vec<(Gridded, Levelled)> = sequences.par_iter().map(|one| levelled(one, clock)).collect();
+    let inputs: Vec<Input<'_>> = grids.iter().map(|(_, levelled)| Input { levelled, counts: None }).collect();
+    let mut found = change_points_all(&inputs, params);
+    for (shifts, (grid, _)) in found.iter_mut().zip(&grids) {
+        for shift in shifts {
+            shift.index = grid.position.get(shift.index).copied().unwrap_or(0);
+        }
+    }
+    found
+}
+
+fn levelled(sequence: &Sequence, clock: Clock) -> (Gridded, Levelled) {
+    let grid = sequence.gridded(clock);
+    let levelled = Levelled::of(&grid.values, Scale::suited_to(&grid.values), &grid.cycles);
+    (grid, levelled)
+}
+
 /// A proposal with the significances of what holds by itself; none where nothing does.
-fn propose(input: &Input<'_>, params: &ChangePointParams) -> (Option<Proposal>, Vec<f64>) {
-    let Some(proposal) = Proposal::find(input, params) else { return (None, Vec::new()) };
+fn propose(obs: Observations, params: &ChangePointParams) -> (Option<Proposal>, Vec<f64>) {
+    let Some(proposal) = Proposal::find(obs, params) else { return (None, Vec::new()) };
     let p_values: Vec<f64> = proposal.jumps(params, params.fdr).iter().map(|jump| jump.p_value).collect();
     if p_values.is_empty() { (None, p_values) } else { (Some(proposal), p_values) }
 }
@@ -130,8 +165,7 @@ struct Proposal {
 
 impl Proposal {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-    fn find(input: &Input<'_>, params: &ChangePointParams) -> Option<Self> {
-        let obs = Observations::new(input, params.min_segment.max(2))?;
+    fn find(obs: Observations, params: &ChangePointParams) -> Option<Self> {
         let prefix = Prefix::new(&obs);
         let penalty = PENALTY * (obs.len() as f64).ln() * obs.sigma * obs.sigma * obs.inflation;
         let cuts = segment::cuts(&obs, &prefix, params.min_segment.max(2), penalty);

@@ -97,6 +97,26 @@ impl Scale {
         if metric.is_multiplicative() { Self::Log } else { Self::Share }
     }
 
+    /// The scale of values of which nothing is known: logarithms where all are positive and these vary more evenly. Both
+    /// are taken for Laplace steps between neighbours, whose likelihood says which; it has to say so by Schwarz' criterion,
+    /// for values that say little are best left as they are.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    pub fn suited_to(values: &[f64]) -> Self {
+        let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
+        let n = finite.len() as f64;
+        if n < 2.0 || finite.iter().any(|value| *value <= 0.0) {
+            return Self::Linear;
+        }
+        let steps = |of: fn(f64) -> f64| {
+            let pairs = finite.iter().zip(finite.iter().skip(1));
+            pairs.map(|(a, b)| (of(*b) - of(*a)).abs()).sum::<f64>() / n
+        };
+        let jacobian = finite.iter().map(|value| value.ln()).sum::<f64>();
+        let gain = n * (steps(|v| v).ln() - steps(f64::ln).ln()) - jacobian;
+        if gain > n.ln() { Self::Log } else { Self::Linear }
+    }
+
     /// The values on the scale that they allow, NaN where they are not finite, and that scale.
     fn apply(self, values: &[f64]) -> (Vec<f64>, Self) {
         let log = self == Self::Log && values.iter().all(|v| *v > 0.0 || !v.is_finite());
@@ -126,6 +146,19 @@ impl Levelled {
         level_out(&mut values, cycles);
         let tells_cycles = cycles.iter().all(|cycle| values.len() >= MIN_TURNS * cycle.turn());
         Self { values, scale, tells_cycles }
+    }
+
+    /// Of values that are logarithms already.
+    #[must_use]
+    pub fn of_logarithms(values: &[f64], cycles: &[Cycle]) -> Self {
+        Self { scale: Scale::Log, ..Self::of(values, Scale::Linear, cycles) }
+    }
+
+    /// Less steps: from each position on, the amount that stands beside it.
+    pub(crate) fn subtract_steps(&mut self, steps: impl Iterator<Item = (usize, f64)>) {
+        for (from, amount) in steps {
+            self.values.iter_mut().skip(from).for_each(|value| *value -= amount);
+        }
     }
 
     /// Of a series of a metric: on the metric's scale, with the cycles of its grid.

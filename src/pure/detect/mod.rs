@@ -4,9 +4,12 @@ pub mod anomalies;
 pub mod baselines;
 pub mod bottlenecks;
 pub mod change_points;
+pub mod common;
+pub mod conditioned;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod levelling;
+pub mod sequences;
 pub mod trends;
 
 use crate::series::SeriesKey;

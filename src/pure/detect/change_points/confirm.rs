@@ -34,8 +34,8 @@ pub(super) struct Jump {
     pub(super) p_value: f64,
 }
 
-/// Drops the cuts that fail at `alpha`, the least significant first, and tests their neighbours anew on the longer
-/// stretches, until all that are left hold.
+/// Drops the cuts that fail at `alpha`, the least significant first, looks anew for the place of their neighbours on the
+/// longer stretches and tests them, until all that are left hold.
 pub(super) fn confirmed(
     obs: &Observations,
     prefix: &Prefix,
@@ -50,8 +50,39 @@ pub(super) fn confirmed(
         if kept.len() == jumps.len() {
             return jumps;
         }
-        cuts = kept;
+        let drifts = drifts_throughout(obs, prefix, &kept);
+        cuts = relocated(obs, prefix, &cuts, kept, drifts, params.min_segment.max(2));
     }
+}
+
+/// Each of the `kept` cuts that has lost a neighbour at the best place between those that it has now.
+fn relocated(
+    obs: &Observations,
+    prefix: &Prefix,
+    cuts: &[usize],
+    mut kept: Vec<usize>,
+    drifts: bool,
+    min_segment: usize,
+) -> Vec<usize> {
+    let is_kept = |cut: Option<&usize>| cut.is_none_or(|cut| kept.binary_search(cut).is_ok());
+    let orphans: Vec<bool> = (cuts.iter().enumerate())
+        .filter(|(_, cut)| kept.binary_search(cut).is_ok())
+        .map(|(i, _)| !is_kept(cuts.get(i + 1)) || !is_kept(i.checked_sub(1).and_then(|before| cuts.get(before))))
+        .collect();
+    for (i, _) in orphans.into_iter().enumerate().filter(|(_, is_orphan)| *is_orphan) {
+        let from = i.checked_sub(1).and_then(|before| kept.get(before)).copied().unwrap_or(0);
+        let to = kept.get(i + 1).copied().unwrap_or(obs.len());
+        let Some(cut) = kept.get_mut(i) else { continue };
+        let sloped = drifts || slope_p(&[prefix.over(from, *cut), prefix.over(*cut, to)], to - from, obs) < DRIFT_P;
+        let squares = |at: usize| {
+            let (left, right) = (prefix.over(from, at), prefix.over(at, to));
+            let (time, cross) = (left.time_square() + right.time_square(), left.cross() + right.cross());
+            left.square() + right.square() - if sloped { cross * cross / time } else { 0.0 }
+        };
+        let places = from + min_segment..(to + 1).saturating_sub(min_segment);
+        *cut = places.min_by(|&a, &b| squares(a).total_cmp(&squares(b))).unwrap_or(*cut);
+    }
+    kept
 }
 
 fn test_all(obs: &Observations, prefix: &Prefix, cuts: &[usize], params: &ChangePointParams) -> Vec<Jump> {
@@ -143,8 +174,9 @@ enum Model {
 
 impl Model {
     /// With a significant slope inside the stretches, or throughout the series, a jump must be needed on top of it;
-    /// without one the two levels must beat the line. Both by Schwarz' criterion, where the place of the jump counts as
-    /// a parameter and `n` values as `n / inflation` independent ones.
+    /// without one the two levels must beat the line. Both by Schwarz' criterion as modified for places that are searched
+    /// for, which count as two parameters (Zhang and Siegmund, Biometrics 63, 2007); `n` values count as `n / inflation`
+    /// independent ones.
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn choose(obs: &Observations, [left, right]: [Sums; 2], n: usize, drifts: bool) -> Self {
         let has_slope = drifts || slope_p(&[left, right], n, obs) < DRIFT_P;
@@ -153,7 +185,7 @@ impl Model {
         let step = left.square() + right.square() + floor;
         let (time, cross) = (left.time_square() + right.time_square(), left.cross() + right.cross());
         let sloped = (step - cross * cross / time).max(floor);
-        let (squares, parameters) = if has_slope { (sloped, 2.0) } else { (step, 1.0) };
+        let (squares, parameters) = if has_slope { (sloped, 3.0) } else { (step, 2.0) };
         let line = line_squares(left, right).max(floor);
         if n * (squares / line).ln() + parameters * n.ln() >= 0.0 {
             Self::Drift { left, right, squares: step }

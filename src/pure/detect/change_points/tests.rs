@@ -133,7 +133,7 @@ fn values_of_few_executions_weigh_less() {
     let counts: Vec<u32> = (0..90).map(|i| if i % 2 == 0 { 2 } else { 200 }).collect();
     let wide = noise(90, 11);
     let values: Vec<f64> = (0..90)
-        .map(|i| 100.0 * (wide[i] / f64::from(counts[i]).sqrt() + if i >= 45 { 0.15 } else { 0.0 }).exp())
+        .map(|i| 100.0 * (wide[i] / f64::from(counts[i]).sqrt() + if i >= 45 { 0.3 } else { 0.0 }).exp())
         .collect();
     let levelled = Levelled::of(&values, Scale::Log, &[]);
     let with = |counts| change_points(Input { levelled: &levelled, counts }, &ChangePointParams::default());
