@@ -4,7 +4,7 @@
   python tests/change_points.py --paceline BIN --data SHARED/data [--rivals] [tcpd perf clean append speed]
 
 Every series is looked at through the command with its default settings, as a user would. Prints one JSON object a line.
-Needs numpy; --rivals needs ruptures too.
+Needs numpy and polars; --rivals needs ruptures too.
 """
 import argparse
 import csv
@@ -193,31 +193,56 @@ def clean(bench):
 
 
 def append(bench):
-    """Series with two planted shifts, seen after 90, 91, … 180 days."""
-    for rho, sigma in ((0.0, 0.05), (0.0, 0.1), (0.3, 0.1), (0.6, 0.1), (0.0, 0.3)):
+    """The job, day after day for 90 days, over workflows with two planted shifts: what becomes of what it told."""
+    import polars as pl
+
+    for rho, sigma in ((0.0, 0.05), (0.0, 0.1), (0.3, 0.1), (0.6, 0.1)):
         rng = np.random.default_rng(2)
-        shift = [0.3 * (np.arange(180) >= 60) - 0.2 * (np.arange(180) >= 120) for _ in range(40)]
-        series = {f"s{i:02d}": simulated(rng, 180, rho, sigma=sigma) * np.exp(s) for i, s in enumerate(shift)}
-        seen = {name: [] for name in series}
-        for day in range(90, 181):
-            found, _ = bench.find({name: values[:day] for name, values in series.items()}, start="2026-01-05")
-            for name in series:
-                seen[name].append((day, found[name]))
-        moved = withdrawn = points = 0
-        for history in seen.values():
-            known = []
-            for day, found in history:
-                for point in list(known):
-                    if point not in found:
-                        known.remove(point)
-                        near = any(abs(point - other) <= MARGIN for other in found)
-                        moved, withdrawn = moved + near, withdrawn + (not near)
-                known = found
-            points += len(known)
-        last = [found for _, found in (history[-1] for history in seen.values())]
-        hits = sum(any(abs(p - at) <= 3 for p in found) for found in last for at in (60, 120))
-        tell(set="append", rho=rho, sigma=sigma, series=len(series), points_at_the_end=points, planted=2 * len(series),
-             found=hits, moved=moved, withdrawn=withdrawn)
+        place = tempfile.mkdtemp(dir=bench.folder)
+        shift = 0.3 * (np.arange(180) >= 75) - 0.2 * (np.arange(180) >= 130)
+        medians = np.array([simulated(rng, 180, rho, sigma=sigma) * np.exp(shift) for _ in range(40)])
+        start = np.datetime64("2026-01-05T00:00:00", "us")
+        for day in range(180):
+            folder = f"{place}/lake/runs/date={str(start + np.timedelta64(day, 'D'))[:10]}"
+            os.makedirs(folder)
+            at = [start + np.timedelta64(day, "D") + np.timedelta64(hour, "h") for hour in range(2, 22, 4)]
+            rows = [(f"w{i:02d}-{day}-{k}", f"w{i:02d}", t, medians[i, day] * np.exp(0.02 * (k - 2)))
+                    for i in range(len(medians)) for k, t in enumerate(at)]
+            columns = list(zip(*rows))
+            starts = pl.Series(np.array(columns[2])).dt.replace_time_zone("UTC")
+            length = (np.array(columns[3]) * 1e6).astype("int64")
+            pl.DataFrame({"run_id": columns[0], "workflow_id": columns[1], "started_at": starts,
+                          "ended_at": starts + pl.Series(length).cast(pl.Duration("us")),
+                          "status": ["succeeded"] * len(rows)}).write_parquet(f"{folder}/part-0.parquet")
+        told, fates = {}, dict(moved=0, withdrawn=0, without_reason=0)
+        settled_then_moved = 0
+        for day in range(91, 181):
+            as_of = str(start + np.timedelta64(day, "D"))[:19]
+            command = [bench.paceline, "run", "--lake", f"{place}/lake", "--results", f"{place}/results", "--as-of",
+                       as_of + "Z", "--stage", "analysis"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            where = f"as_of={as_of.replace(':', '-')}Z/part-0.parquet"
+            points = pl.read_parquet(f"{place}/results/change_points/{where}").filter(pl.col("metric") == "execution_time")
+            skips = pl.read_parquet(f"{place}/results/skips/{where}")
+            said = set(skips.filter(pl.col("reason").str.contains("told before"))["reason"].str.extract(r"(\d{4}-\d\d-\d\d)"))
+            now = {}
+            for workflow, at in points.select("workflow_id", "changed_at").iter_rows():
+                now.setdefault(workflow, set()).add(at.date())
+            window = (start + np.timedelta64(day - 76, "D")).astype("datetime64[D]").item()
+            for workflow, before in told.items():
+                for gone in before - now.get(workflow, set()):
+                    if gone < window:
+                        continue
+                    near = any(abs((gone - other).days) <= 7 for other in now.get(workflow, ()))
+                    fates["moved" if near else "withdrawn"] += 1
+                    fates["without_reason"] += str(gone) not in said
+                    was_settled = int((np.datetime64(as_of, "D") - np.datetime64(gone, "D")).astype(int)) > 7
+                    settled_then_moved += int(near and was_settled)
+            told = now
+        last = [(w, (d - start.astype("datetime64[D]").item()).days) for w, ds in told.items() for d in ds]
+        tell(set="append", rho=rho, sigma=sigma, series=len(medians), told_at_the_end=len(last),
+             within_3_days=sum(min(abs(d - at) for at in (75, 130)) <= 3 for _, d in last),
+             settled_then_moved=settled_then_moved, **fates)
 
 
 def speed(bench):

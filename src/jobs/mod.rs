@@ -16,6 +16,7 @@ mod settings;
 mod sources;
 mod spill;
 mod stage;
+mod told_before;
 mod window;
 
 pub use stage::{Stage, Stages};

@@ -10,6 +10,7 @@ use super::refusals;
 use super::registry::{self, Registry};
 use super::settings::Settings;
 use super::stage::{Stage, Stages};
+use super::told_before::{self, ToldBefore};
 use super::window::{self, Reduction, Window, published_rollups};
 use crate::clock::Clock;
 use crate::config::{AsOf, Config};
@@ -95,14 +96,16 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     refuse_unreadable(&history, &places.lake)?;
     refusals::add(&mut history, &places.lake, &ledger, &config.job, as_of).await?;
     let mut registry = standing_models(&places.results, &ledger, config, request, as_of).await?;
-    let slot = slot(config, request, as_of, &history, &registry, &ledger);
+    let earlier = told_before(&places.results, &ledger, config, request, as_of).await?;
+    let mut slot = slot(config, request, as_of, &history, &registry, &ledger);
+    slot.earlier_changes.clone_from(&earlier.digest);
     if let Some(done) = ledger.committed(&slot.run_id()) {
         tracing::info!(as_of = %as_of, entry = done.entry.number, "this slot is committed already: nothing to do");
         // The run that committed it may have been stopped right after.
         publish::dictionary::write(&places.results).await?;
         return Ok(Outcome::committed(config, &slot, done.entry.number, true, &history, window.days.len(), &[]));
     }
-    let settings = Arc::new(Settings::of(config, ledger.accepted_us()?));
+    let settings = Arc::new(Settings::of(config, ledger.accepted_us()?, earlier.changes));
     let (stages, for_engines) = (request.stages.clone(), Arc::clone(&settings));
     let champions = std::mem::take(&mut registry.champions);
     let standing = Standing { champions, as_of_us: as_of.timestamp_micros() };
@@ -225,6 +228,20 @@ fn refuse_unreadable(history: &History, lake: &Store) -> Result<()> {
     Err(Error::Input(format!("{}: no row of the window could be accepted; {first}", lake.url())))
 }
 
+/// Change points are none of what a run without analysis looks for.
+async fn told_before(
+    results: &Store,
+    ledger: &State,
+    config: &Config,
+    request: &Request,
+    as_of: DateTime<Utc>,
+) -> Result<ToldBefore> {
+    match request.stages.has(Stage::Analysis) {
+        true => told_before::load(results, ledger, &config.job, as_of).await,
+        false => Ok(ToldBefore::default()),
+    }
+}
+
 /// Models are none of what a run without predictions looks at.
 async fn standing_models(
     results: &Store,
@@ -256,6 +273,7 @@ fn slot(
         inputs: outputs::inputs(history),
         champions: registry.digests.clone(),
         accepted: ledger.accepted().into_iter().cloned().collect(),
+        earlier_changes: None,
     }
 }
 

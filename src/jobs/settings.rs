@@ -6,6 +6,7 @@ use crate::pure::compare::CompareParams;
 use crate::pure::detect::anomalies::AnomalyParams;
 use crate::pure::detect::baselines::BaselineParams;
 use crate::pure::detect::bottlenecks::BottleneckParams;
+use crate::pure::detect::continuity::Earlier;
 use crate::pure::detect::trends::TrendParams;
 use crate::pure::forecast::ForecastParams;
 use crate::pure::graph::EnsembleParams;
@@ -40,8 +41,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// `accepted_us`: change points that are the new normal, by series.
-    pub(crate) fn of(config: &Config, accepted_us: BTreeMap<SeriesKey, BTreeSet<i64>>) -> Self {
+    /// `accepted_us`: change points that are the new normal, by series; `earlier`: those that the run before told of.
+    pub(crate) fn of(config: &Config, accepted_us: BTreeMap<SeriesKey, BTreeSet<i64>>, earlier: Earlier) -> Self {
         let trends = &config.reporting.performance_trends;
         let prediction = &config.models.performance_prediction;
         let detection = &config.models.bottleneck_detection;
@@ -59,6 +60,7 @@ impl Settings {
                     ..TrendParams::default()
                 },
                 accepted_us,
+                earlier,
                 ..AnalysisParams::default()
             },
             forecast: ForecastParams {

@@ -44,6 +44,9 @@ pub struct Slot {
     /// Change points that were accepted as the new normal when it began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted: Vec<ChangePointKey>,
+    /// Digest of the change points that the job's run before told of: they stay where they were, or it is said why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_changes: Option<String>,
 }
 
 /// A file that a run read.

@@ -3,6 +3,7 @@
 use crate::detect::baselines::{self, BaselineParams};
 use crate::detect::change_points::{self, ChangePointParams, Input, Shift};
 use crate::detect::common::CommonChanges;
+use crate::detect::continuity::{Earlier, continued};
 use crate::detect::levelling::{Levelled, Scale};
 use crate::detect::trends::{self, TrendParams};
 use crate::detect::{Baseline, ChangePoint, Skip, SkipSubject, Trend};
@@ -40,6 +41,8 @@ pub struct AnalysisParams {
     pub trends: TrendParams,
     /// Change points that were accepted as the new normal: start of the bucket ([`ChangePoint::at_us`]), by series.
     pub accepted_us: BTreeMap<SeriesKey, BTreeSet<i64>>,
+    /// What the run before told of.
+    pub earlier: Earlier,
 }
 
 impl AnalysisParams {
@@ -157,10 +160,10 @@ fn analyze(
     let (Some(&first), Some(&last)) = (with_data.first(), with_data.last()) else {
         return (None, vec![skip(series, "analysis", "no bucket with data, 1 needed".to_owned())]);
     };
+    let (shifts, mut skips) = continued(series, shifts.to_vec(), &params.earlier);
     let change_points: Vec<ChangePoint> = shifts.iter().map(|shift| change_point(series, shift, params)).collect();
     let none = BTreeSet::new();
     let accepted_us = params.accepted_us.get(&series.key).unwrap_or(&none);
-    let mut skips = Vec::new();
     let needed = params.change_points.min_values();
     if with_data.len() < needed {
         let reason = format!("{} buckets with data, {needed} needed", with_data.len());

@@ -44,6 +44,7 @@ fn slot(job: &str, day: u32) -> Slot {
         }],
         champions: BTreeMap::new(),
         accepted: Vec::new(),
+        earlier_changes: None,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod bottlenecks;
 pub mod change_points;
 pub mod common;
 pub mod conditioned;
+pub mod continuity;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod levelling;

@@ -44,6 +44,7 @@ pub(crate) async fn commit(store: &Store) {
         inputs: Vec::new(),
         champions: BTreeMap::new(),
         accepted: Vec::new(),
+        earlier_changes: None,
     };
     let (version, models) = ("0.1.0".to_owned(), BTreeMap::new());
     let run = Run { run_id: slot.run_id(), slot, version, models, files: Vec::new() };

@@ -1,0 +1,120 @@
+//! Change points from one run to the next: what was told once stays where it was told, or it is said why not.
+
+use super::change_points::Shift;
+use super::{Skip, SkipSubject};
+use crate::series::{Series, SeriesKey};
+use crate::units::DAY_US;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A change point this near to one that was told before is the same.
+const SAME_WITHIN: usize = 7;
+/// The place of a change is settled when so long a stretch after it has been seen.
+const SETTLED_AFTER_US: i64 = 7 * DAY_US;
+/// This near to the start of the window a change can't be seen any more, and its absence says nothing.
+const AGED_OUT: usize = 14;
+
+/// The change points that the job's run before told of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Its cutoff.
+    pub as_of_us: i64,
+    /// Start of the bucket of each, by series.
+    pub at_us: BTreeMap<SeriesKey, BTreeSet<i64>>,
+}
+
+/// Puts each of `shifts` (oldest first) where it was told before, if its place was settled by then; says which have moved
+/// and which are withdrawn. Indices are positions in `series`.
+#[must_use]
+pub(crate) fn continued(series: &Series, mut shifts: Vec<Shift>, earlier: &Earlier) -> (Vec<Shift>, Vec<Skip>) {
+    let mut skips = Vec::new();
+    let mut taken = vec![false; shifts.len()];
+    for &at_us in earlier.at_us.get(&series.key).into_iter().flatten() {
+        let offset = at_us.saturating_sub(series.start_us).div_euclid(series.period_us.max(1));
+        let Some(index) = usize::try_from(offset).ok().filter(|index| (AGED_OUT..series.len()).contains(index)) else {
+            continue;
+        };
+        let free = (0..shifts.len()).filter(|&at| taken.get(at) == Some(&false));
+        let distance = |at: &usize| shifts.get(*at).map_or(usize::MAX, |shift| shift.index.abs_diff(index));
+        let nearest = free.min_by_key(distance).filter(|at| distance(at) <= SAME_WITHIN);
+        let Some((shift, taken)) = nearest.and_then(|at| Some((shifts.get_mut(at)?, taken.get_mut(at)?))) else {
+            skips.push(withdrawn(series, index));
+            continue;
+        };
+        *taken = true;
+        if earlier.as_of_us.saturating_sub(at_us) >= SETTLED_AFTER_US {
+            shift.index = index;
+        } else if shift.index != index {
+            skips.push(moved(series, index, shift.index));
+        }
+    }
+    shifts.sort_by_key(|shift| shift.index);
+    shifts.dedup_by_key(|shift| shift.index);
+    (shifts, skips)
+}
+
+fn withdrawn(series: &Series, index: usize) -> Skip {
+    let since = series.values.iter().skip(index).filter(|value| value.is_finite()).count();
+    let day = day(series, index);
+    told(
+        series,
+        format!(
+            "the change of {day} that was told before is withdrawn: with {since} buckets of data since, it is within what chance does"
+        ),
+    )
+}
+
+fn moved(series: &Series, from: usize, to: usize) -> Skip {
+    let (from, to) = (day(series, from), day(series, to));
+    told(
+        series,
+        format!(
+            "the change of {from} that was told before is now placed on {to}: less than a week had been seen after it"
+        ),
+    )
+}
+
+fn told(series: &Series, reason: String) -> Skip {
+    Skip { analysis: "change_points", subject: SkipSubject::Series(series.key.clone()), reason }
+}
+
+fn day(series: &Series, index: usize) -> String {
+    let at = chrono::DateTime::from_timestamp_micros(series.bucket_start_us(index));
+    at.map_or_else(|| "an unknown day".to_owned(), |at| at.format("%Y-%m-%d").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::fixtures::{at, daily};
+    use crate::series::Metric;
+
+    fn shift(index: usize) -> Shift {
+        let (before, after, p_value) = (100.0, 120.0, 1e-6);
+        Shift { index, before, after, effect_ratio: 1.2, effect_lower: 1.1, effect_upper: 1.3, p_value }
+    }
+
+    /// What becomes of a change found at `found` that was told at `told` when `seen` days after it were known.
+    fn after(found: &[usize], told: usize, seen: usize) -> (Vec<usize>, Vec<String>) {
+        let series = daily(Metric::ExecutionTime, &[100.0; 90]);
+        let at_us = BTreeMap::from([(series.key.clone(), BTreeSet::from([at(told)]))]);
+        let earlier = Earlier { as_of_us: at(told + seen), at_us };
+        let (shifts, skips) = continued(&series, found.iter().map(|&index| shift(index)).collect(), &earlier);
+        (shifts.iter().map(|shift| shift.index).collect(), skips.into_iter().map(|skip| skip.reason).collect())
+    }
+
+    #[test]
+    fn a_settled_change_stays_and_a_fresh_one_moves_with_a_reason() {
+        assert_eq!(after(&[52, 70], 50, 20), (vec![50, 70], Vec::new()));
+        let (places, reasons) = after(&[52], 50, 5);
+        assert_eq!(places, [52]);
+        assert!(reasons.len() == 1 && reasons[0].contains("is now placed on"), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_change_that_is_gone_is_withdrawn_with_a_reason() {
+        let (places, reasons) = after(&[70], 50, 20);
+        assert_eq!(places, [70]);
+        assert!(reasons.len() == 1 && reasons[0].contains("withdrawn: with 40 buckets"), "{reasons:?}");
+        assert_eq!(after(&[], 5, 20), (vec![], vec![]), "what leaves the window was not wrong");
+    }
+}
