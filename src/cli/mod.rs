@@ -1,6 +1,7 @@
 //! The commands: what they accept, and which job they start. No decisions are taken here.
 
 mod allocation;
+pub mod anomalies;
 pub mod backtest;
 pub mod ingest;
 pub mod init;
@@ -56,6 +57,8 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Show published recommendations.
     Recommend(recommend::RecommendArgs),
+    /// Say which rows of any Parquet or CSV are strange, and why.
+    Anomalies(anomalies::AnomaliesArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
     /// Learn to predict a column of any Parquet or CSV from others; writes a model.
@@ -106,6 +109,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Report(args) => report::report(&args).await,
         Command::Backtest(args) => backtest::backtest(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
+        Command::Anomalies(args) => anomalies::anomalies(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Train(args) => train::train(&args).await,
         Command::Predict(args) => predict::predict(&args).await,

@@ -7,6 +7,7 @@ pub mod change_points;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod levelling;
+pub mod strange;
 pub mod trends;
 
 use crate::series::SeriesKey;

@@ -203,8 +203,12 @@ impl Detector {
     /// The surprise from which an execution is shown to the forest: the most surprising of n columns is as rare as one
     /// in m where that column by itself is one in n·m.
     fn forest_from(&self) -> f64 {
-        let n_columns = f64::from(u32::try_from(self.columns.iter().flatten().count()).unwrap_or(u32::MAX));
-        (FOREST_FROM * n_columns).ln()
+        (FOREST_FROM * self.n_columns()).ln()
+    }
+
+    /// How many columns are judged.
+    fn n_columns(&self) -> f64 {
+        f64::from(u32::try_from(self.columns.iter().flatten().count()).unwrap_or(u32::MAX))
     }
 
     /// The leading column of each execution, with the forest's share where that is out of the ordinary.
@@ -226,7 +230,9 @@ impl Detector {
     fn learn_threshold(&self, all: &[Deviations], rate: f64) -> f64 {
         let surprise = |leading: Option<Leading>| leading.map_or(0.0, |leading| leading.surprise);
         let mut surprises: Vec<f64> = self.surprises(all).into_iter().map(surprise).collect();
-        Tail::of(&mut surprises).map_or(f64::INFINITY, |tail| tail.quantile(rate))
+        let of_all = Tail::of(&mut surprises).map_or(f64::INFINITY, |tail| tail.quantile(rate));
+        // The most surprising of n columns by itself exceeds this at the rate.
+        of_all.max((self.n_columns() / rate).ln())
     }
 
     fn anomalies(&self, samples: &Samples, rows: &[u32], level: Level) -> Vec<Anomaly> {
