@@ -17,9 +17,13 @@ use crate::stats::robust::quantile;
 const MIN_AGREEMENT: f64 = 0.5;
 /// Share of ordinary rows that may be called anomalies.
 const ALARM_RATE: f64 = 0.001;
-/// Up to here rows are believed to be ordinary; the tail beyond is continued as an exponential, since anomalies may
-/// dominate it.
+/// Up to here rows are believed to be ordinary; the tail beyond is continued, since anomalies may dominate it, in the
+/// shape that these two quantiles give it: a Weibull's.
+const SHOULDER: f64 = 0.75;
 const ORDINARY: f64 = 0.9;
+/// Shapes of tails: 1 is an exponential, about 1.3 a normal's, 2 falls as fast as the square.
+const MIN_SHAPE: f64 = 0.7;
+const MAX_SHAPE: f64 = 2.0;
 /// Where most rows are alike, so many may be anomalies for being others.
 const FEW: f64 = 0.01;
 /// Where the values of a column are expected: this quantile, and its mirror image.
@@ -92,10 +96,14 @@ struct Scale {
 impl Scale {
     fn of(strangeness: &[f64]) -> Self {
         let mut values = strangeness.to_vec();
-        let (middle, last) = (quantile(&mut values, 0.5), quantile(&mut values, ORDINARY));
-        let decay = (last - middle) / (0.5 / (1.0 - ORDINARY)).ln();
-        if decay > 0.0 {
-            return Self { middle, alarm: last + decay * ((1.0 - ORDINARY) / ALARM_RATE).ln() };
+        let middle = quantile(&mut values, 0.5);
+        let [near, far] = [SHOULDER, ORDINARY].map(|q| quantile(&mut values, q) - middle);
+        if far > 0.0 {
+            // P(X > middle + x) = exp(−(x / scale)^shape) / 2
+            let [at_near, at_far, at_alarm] = [1.0 - SHOULDER, 1.0 - ORDINARY, ALARM_RATE].map(|p| (0.5 / p).ln());
+            let shape = (at_far / at_near).ln() / (far / near.max(f64::MIN_POSITIVE)).ln();
+            let shape = if shape.is_finite() { shape.clamp(MIN_SHAPE, MAX_SHAPE) } else { MIN_SHAPE };
+            return Self { middle, alarm: middle + far * (at_alarm / at_far).powf(1.0 / shape) };
         }
         // Most rows are alike: the few others are strange, unless they are many.
         let greatest = strangeness.iter().copied().fold(middle, f64::max);
