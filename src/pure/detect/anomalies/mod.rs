@@ -218,7 +218,7 @@ impl Detector {
         let alarm_rate = alarm_rate(weekly.unwrap_or_else(|| weekly_executions(&data, samples)), params.sensitivity);
         let mut detector = Self { columns, forest: None, threshold: f64::INFINITY, alarm_rate };
         detector.forest = grow(&all, params.seed);
-        detector.threshold = detector.learn_threshold(&all, alarm_rate);
+        detector.threshold = detector.learn_threshold(alarm_rate);
         let young = data.step.codes.iter().filter(|&&code| !detector.knows(&samples.vocabulary, code)).count();
         let reason = || format!("{young} steps with fewer than {MIN_STEP_ROWS} executions have no normal yet");
         (Some(detector), (young > 0).then(|| skip(name, reason())))
@@ -270,13 +270,10 @@ impl Detector {
         leading
     }
 
-    /// The surprise that ordinary executions exceed at `rate`.
-    fn learn_threshold(&self, all: &[Deviations], rate: f64) -> f64 {
-        let surprise = |leading: Option<Leading>| leading.map_or(0.0, |leading| leading.surprise);
-        let mut surprises: Vec<f64> = self.surprises(all).into_iter().map(surprise).collect();
-        let of_all = Tail::of(&mut surprises).map_or(f64::INFINITY, |tail| tail.quantile(rate));
-        // The most surprising of n columns by itself exceeds this at the rate.
-        of_all.max((self.n_columns() / rate).ln())
+    /// The surprise that ordinary executions exceed at `rate`: the most surprising of n columns, each of which exceeds it
+    /// at an n-th of that. Not that of all executions, for among them the true anomalies would use up the promise.
+    fn learn_threshold(&self, rate: f64) -> f64 {
+        (self.n_columns() / rate).ln()
     }
 
     fn anomalies(&self, samples: &Samples, rows: &[u32], level: Level) -> Vec<Anomaly> {
