@@ -35,6 +35,6 @@ published_table! {
     /// held, or low or high: an alert. The binomial distribution of n held-out values with the nominal coverage leaves
     /// half a percent on either side of its band, so that chance alone rarely cries wolf; a share of misses that is within
     /// a tenth of the promised one is held however many values there are. Null where the model gives no interval, and for
-    /// forecasts, whose held-out values overlap.
+    /// forecasts, whose held-out values overlap, and for anomalies, of which true ones are no false alarms.
     coverage_state: Option<String>,
 }

@@ -18,6 +18,7 @@ use crate::learn::Anomaly;
 use crate::learn::dataset::{Dataset, groups};
 use crate::learn::isolation_forest::{self, Forest, ForestParams};
 use crate::samples::{Samples, Vocabulary};
+use crate::stats::robust::median;
 use crate::units::{DAY_US, Interval, Level};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ const FOREST_WEIGHT: f64 = 0.25;
 const FOREST_FROM: f64 = 10.0;
 /// Rows that the forest is grown and calibrated on.
 const FOREST_ROWS: usize = 4096;
+/// Executions are as surprising as others within a factor e in probability.
+const ALIKE: f64 = 1.0;
 /// More than one in twenty executions is never strange.
 const MAX_ALARM_RATE: f64 = 0.05;
 /// Surprise at which the score is a half.
@@ -218,7 +221,7 @@ impl Detector {
         let alarm_rate = alarm_rate(weekly.unwrap_or_else(|| weekly_executions(&data, samples)), params.sensitivity);
         let mut detector = Self { columns, forest: None, threshold: f64::INFINITY, alarm_rate };
         detector.forest = grow(&all, params.seed);
-        detector.threshold = detector.learn_threshold(alarm_rate);
+        detector.threshold = detector.learn_threshold(&all, alarm_rate);
         let young = data.step.codes.iter().filter(|&&code| !detector.knows(&samples.vocabulary, code)).count();
         let reason = || format!("{young} steps with fewer than {MIN_STEP_ROWS} executions have no normal yet");
         (Some(detector), (young > 0).then(|| skip(name, reason())))
@@ -271,9 +274,18 @@ impl Detector {
     }
 
     /// The surprise that ordinary executions exceed at `rate`: the most surprising of n columns, each of which exceeds it
-    /// at an n-th of that. Not that of all executions, for among them the true anomalies would use up the promise.
-    fn learn_threshold(&self, rate: f64) -> f64 {
-        (self.n_columns() / rate).ln()
+    /// at an n-th of that, and what the forest adds to executions as surprising. Not what all executions exceed at that
+    /// rate, for among them the true anomalies would use up the promise.
+    fn learn_threshold(&self, all: &[Deviations], rate: f64) -> f64 {
+        let of_column = (self.n_columns() / rate).ln();
+        let alone = all.iter().map(|row| self.leading(row));
+        let mut added: Vec<f64> = alone
+            .zip(self.surprises(all))
+            .filter_map(|(alone, both)| Some((alone?.surprise, both?.surprise)))
+            .filter(|(alone, _)| (alone - of_column).abs() <= ALIKE)
+            .map(|(alone, both)| both - alone)
+            .collect();
+        of_column + if added.is_empty() { FOREST_WEIGHT * of_column } else { median(&mut added) }
     }
 
     fn anomalies(&self, samples: &Samples, rows: &[u32], level: Level) -> Vec<Anomaly> {
