@@ -10,6 +10,8 @@ const ANCHOR: f64 = 0.005;
 /// A tail may turn heavier farther out, as durations do: with enough values, what lies between the anchor and here shows
 /// it, and the heavier decay counts. One column is rarely at fault so often.
 const FAR: f64 = 0.001;
+/// But a tail is not believed to turn heavier than by this factor: then it is faults that lie there.
+const MAX_HEAVIER: f64 = 8.0;
 /// Values beyond the far quantile that make it known.
 const MIN_BEYOND: f64 = 4.0;
 /// A tail drops by e within no less than this share of the way to the shoulder: a normal's is 0.25.
@@ -38,7 +40,7 @@ impl Tail {
         let near = (anchor - shoulder) / (SHOULDER / ANCHOR).ln();
         let is_known = values.len() as f64 * FAR >= MIN_BEYOND;
         let far = if is_known { (quantile(values, 1.0 - FAR) - anchor) / (ANCHOR / FAR).ln() } else { near };
-        let decay = near.max(far).max(least);
+        let decay = near.max(far.min(MAX_HEAVIER * near.max(least))).max(least);
         [median, shoulder, anchor, decay].iter().all(|v| v.is_finite()).then_some(Self {
             median,
             shoulder,
