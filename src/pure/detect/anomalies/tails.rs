@@ -11,7 +11,7 @@ const ANCHOR: f64 = 0.005;
 /// it, and the heavier decay counts. One column is rarely at fault so often.
 const FAR: f64 = 0.001;
 /// But a tail is not believed to turn heavier than by this factor: then it is faults that lie there.
-const MAX_HEAVIER: f64 = 8.0;
+const MAX_HEAVIER: f64 = 4.0;
 /// Values beyond the far quantile that make it known.
 const MIN_BEYOND: f64 = 4.0;
 /// A tail drops by e within no less than this share of the way to the shoulder: a normal's is 0.25.
