@@ -1,6 +1,7 @@
 //! The commands: what they accept, and which job they start. No decisions are taken here.
 
 mod allocation;
+pub mod anomalies;
 pub mod backtest;
 pub mod change_points;
 pub mod changes;
@@ -62,6 +63,8 @@ enum Command {
     Recommend(recommend::RecommendArgs),
     /// Show published change points; take one for the new normal, or take that back.
     Changes(changes::ChangesArgs),
+    /// Say which rows of any Parquet or CSV are strange, and why.
+    Anomalies(anomalies::AnomaliesArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
     /// Learn to predict a column of any Parquet or CSV from others; writes a model.
@@ -114,6 +117,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::ChangePoints(args) => change_points::change_points(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Changes(args) => changes::changes(&args).await,
+        Command::Anomalies(args) => anomalies::anomalies(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Train(args) => train::train(&args).await,
         Command::Predict(args) => predict::predict(&args).await,

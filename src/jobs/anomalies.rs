@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::io::Store;
 use crate::publish::rows::{self, Execution};
 use crate::pure::detect::Skip;
-use crate::pure::detect::anomalies::Detectors;
+use crate::pure::detect::anomalies::{AlarmRate, Detectors};
 use crate::pure::samples::Samples;
 use crate::pure::units::Level;
 use crate::rollup::{Origins, step_samples_ended};
@@ -39,13 +39,24 @@ pub(crate) async fn score_new(
             tasks.push(score_day(lake, files, Arc::clone(&detectors), range_us, level));
         }
     }
-    let scored: Vec<(Vec<AnomalyRow>, Vec<Skip>)> = stream::iter(tasks).buffered(DAYS_AT_ONCE).try_collect().await?;
+    let scored: Vec<Scored> = stream::iter(tasks).buffered(DAYS_AT_ONCE).try_collect().await?;
     let mut anomalies = Vec::new();
-    for (rows, skips) in scored {
+    for Scored { rows, skips, rates } in scored {
         anomalies.extend(rows);
         findings.skips.extend(skips);
+        for (name, AlarmRate { n_judged, n_alarms, promised }) in rates {
+            let sum = findings.alarm_rates.entry(name).or_default();
+            *sum = AlarmRate { n_judged: sum.n_judged + n_judged, n_alarms: sum.n_alarms + n_alarms, promised };
+        }
     }
     Ok(anomalies)
+}
+
+/// What a day gave.
+struct Scored {
+    rows: Vec<AnomalyRow>,
+    skips: Vec<Skip>,
+    rates: BTreeMap<String, AlarmRate>,
 }
 
 async fn score_day(
@@ -54,13 +65,17 @@ async fn score_day(
     detectors: Arc<Detectors>,
     (after_us, until_us): (i64, i64),
     level: Level,
-) -> Result<(Vec<AnomalyRow>, Vec<Skip>)> {
+) -> Result<Scored> {
     let read = days::read(lake, files, until_us).await?;
     on_cpu(move || {
         let (samples, origins) = step_samples_ended(&read.day, after_us, until_us);
         let anomalies = detectors.score(&samples, level);
         let rows = anomalies.iter().map(|anomaly| rows::anomaly(anomaly, &execution(&samples, &origins, anomaly.row)));
-        (rows.collect(), detectors.unscored(&samples))
+        Scored {
+            rows: rows.collect(),
+            skips: detectors.unscored(&samples),
+            rates: detectors.alarm_rates(&samples, &anomalies),
+        }
     })
     .await
 }

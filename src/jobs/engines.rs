@@ -6,7 +6,7 @@ use super::settings::Settings;
 use super::stage::{Stage, Stages};
 use crate::pure::analysis::{Analysis, analyze_all};
 use crate::pure::compare::{Comparison, compare};
-use crate::pure::detect::anomalies::{Detectors, fit_detectors};
+use crate::pure::detect::anomalies::{AlarmRate, Detectors, fit_detectors};
 use crate::pure::detect::bottlenecks::bottlenecks;
 use crate::pure::detect::common::CommonChanges;
 use crate::pure::detect::conditioned::{Days, conditioned};
@@ -18,7 +18,7 @@ use crate::pure::learn::predictions::predictions;
 use crate::pure::learn::runs::{backtest_runs, predict_runs};
 use crate::pure::learn::{ModelScore, Prediction};
 use crate::pure::recommend::{self, Bottleneck, Inputs, Recommendation, propose};
-use crate::pure::series::{Series, SeriesKey};
+use crate::pure::series::{Metric, Series, SeriesKey};
 use crate::pure::units::DAY_US;
 use crate::rollup::History;
 use rayon::prelude::*;
@@ -39,6 +39,8 @@ pub(crate) struct Findings {
     /// Whose predictions these are.
     pub(crate) elected: Vec<Elected>,
     pub(crate) detectors: Detectors,
+    /// Alarms among what was scored, by workflow type.
+    pub(crate) alarm_rates: BTreeMap<String, AlarmRate>,
     /// blake3 of each model as serialised, by name.
     pub(crate) model_digests: BTreeMap<String, String>,
     pub(crate) comparisons: Vec<Comparison>,
@@ -63,13 +65,14 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
     if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
         timed("series", || learn_series(history, settings, stages, &mut findings));
     }
+    let weekly = weekly_executions(&history.series);
     give_up(std::mem::take(&mut history.series));
     if stages.has(Stage::Predictions) {
         timed("predictions", || learn_executions(history, settings, standing, &mut findings));
     }
     if stages.has(Stage::Anomalies) {
         timed("detectors", || {
-            let (detectors, skips) = fit_detectors(&history.samples, &settings.anomalies);
+            let (detectors, skips) = fit_detectors(&history.samples, &weekly, &settings.anomalies);
             findings.model_digests.extend(digest_of("anomalies", &detectors));
             findings.detectors = detectors;
             findings.skips.extend(skips);
@@ -83,6 +86,20 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
         timed("recommendations", || recommend_changes(history, settings, &mut findings));
     }
     findings
+}
+
+/// Executions per series (workflow and step) and week, by workflow type: all of them, where samples may be thinned.
+#[expect(clippy::cast_precision_loss, reason = "counts and microseconds of a few years stay below 2^53")]
+fn weekly_executions(series: &[Series]) -> BTreeMap<String, f64> {
+    let mut sums: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for series in series.iter().filter(|s| s.key.step.is_some() && s.key.metric == Metric::ExecutionTime) {
+        let weeks = series.len() as f64 * series.period_us as f64 / (7 * DAY_US) as f64;
+        let (executions, series_weeks) = sums.entry(&series.key.workflow_type).or_default();
+        *executions += series.counts.iter().map(|&count| f64::from(count)).sum::<f64>();
+        *series_weeks += weeks;
+    }
+    let known = sums.into_iter().filter(|(_, (executions, _))| *executions > 0.0);
+    known.map(|(name, (executions, weeks))| (name.to_owned(), executions / weeks)).collect()
 }
 
 fn timed(step: &'static str, work: impl FnOnce()) {

@@ -126,10 +126,11 @@ pub(crate) fn tables(
     if stages.has(Stage::Predictions) {
         outputs.add(findings.predictions.iter().map(rows::prediction).collect());
     }
-    if stages.any(&[Stage::Predictions, Stage::Forecasts]) {
+    if stages.any(&[Stage::Predictions, Stage::Forecasts, Stage::Anomalies]) {
         let steps = findings.scores.iter().map(|score| rows::model_score(score, Scored::Executions));
         let runs = findings.run_scores.iter().map(|score| rows::model_score(score, Scored::Runs));
-        outputs.add(steps.chain(runs).chain(analyses.iter().flat_map(rows::forecast_scores)).collect());
+        let alarms = findings.alarm_rates.iter().map(|(name, rate)| rows::alarm_score(name, rate));
+        outputs.add(steps.chain(runs).chain(alarms).chain(analyses.iter().flat_map(rows::forecast_scores)).collect());
     }
     if stages.has(Stage::Anomalies) {
         outputs.add(anomalies.to_vec());

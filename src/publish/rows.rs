@@ -3,6 +3,7 @@
 
 use crate::pure::analysis::Analysis;
 use crate::pure::compare::Comparison;
+use crate::pure::detect::anomalies::AlarmRate;
 use crate::pure::detect::{Baseline, ChangePoint, Direction, Skip, SkipSubject, Trend};
 use crate::pure::experiment::ExperimentRow;
 use crate::pure::forecast::{CandidateScore, Forecast, ForecastStep};
@@ -272,6 +273,29 @@ pub fn model_score(score: &ModelScore, scored: Scored) -> ModelScoreRow {
         width_ratio: Some(width_ratio),
         level: Some(level),
         coverage_state,
+    }
+}
+
+/// How many executions of a workflow type were called anomalies, beside the share of ordinary ones that may be.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+pub fn alarm_score(workflow_type: &str, rate: &AlarmRate) -> ModelScoreRow {
+    let AlarmRate { n_judged, n_alarms, promised } = *rate;
+    ModelScoreRow {
+        engine: "anomaly".to_owned(),
+        target: "alarm".to_owned(),
+        group_id: workflow_type.to_owned(),
+        model: "detector".to_owned(),
+        is_rival: false,
+        n: signed(n_judged),
+        in20: None,
+        mdape: None,
+        wape: None,
+        mase: None,
+        coverage: Some(1.0 - n_alarms as f64 / n_judged.max(1) as f64),
+        width_ratio: None,
+        level: Some(1.0 - promised),
+        coverage_state: None,
     }
 }
 

@@ -7,6 +7,7 @@
     reason = "tests fail by panicking, and say what they skip"
 )]
 
+mod anomalies;
 mod backtest;
 mod bad_lake;
 mod change_points;

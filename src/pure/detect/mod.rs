@@ -11,6 +11,7 @@ pub mod continuity;
 pub(crate) mod fixtures;
 pub mod levelling;
 pub mod sequences;
+pub mod strange;
 pub mod trends;
 
 use crate::series::SeriesKey;

@@ -18,6 +18,7 @@ use crate::learn::Anomaly;
 use crate::learn::dataset::{Dataset, groups};
 use crate::learn::isolation_forest::{self, Forest, ForestParams};
 use crate::samples::{Samples, Vocabulary};
+use crate::stats::robust::median;
 use crate::units::{DAY_US, Interval, Level};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ const FOREST_WEIGHT: f64 = 0.25;
 const FOREST_FROM: f64 = 10.0;
 /// Rows that the forest is grown and calibrated on.
 const FOREST_ROWS: usize = 4096;
+/// Executions are as surprising as others within a factor e in probability.
+const ALIKE: f64 = 1.0;
 /// More than one in twenty executions is never strange.
 const MAX_ALARM_RATE: f64 = 0.05;
 /// Surprise at which the score is a half.
@@ -76,17 +79,36 @@ struct Detector {
     forest: Option<(Forest, Tail)>,
     /// Surprise beyond which an execution is an anomaly.
     threshold: f64,
+    /// Share of ordinary executions that may be called anomalies.
+    alarm_rate: f64,
+}
+
+/// Alarms beside those that were promised.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct AlarmRate {
+    /// Executions, those of steps without a normal included.
+    pub n_judged: u64,
+    /// Anomalies among them.
+    pub n_alarms: u64,
+    /// Share of ordinary ones that may be called anomalies.
+    pub promised: f64,
 }
 
 /// Learns what is normal. A workflow type with fewer than `min_samples` executions is skipped, with the numbers; steps
-/// with too few executions for a normal of their own are counted in a skip of their workflow type.
+/// with too few executions for a normal of their own are counted in a skip of their workflow type. `weekly` says how
+/// many executions a series (workflow and step) of a workflow type has in a week; where it does not, they are counted in
+/// `samples`, which are fewer where those were thinned.
 #[must_use]
-pub fn fit_detectors(samples: &Samples, params: &AnomalyParams) -> (Detectors, Vec<Skip>) {
+pub fn fit_detectors(
+    samples: &Samples,
+    weekly: &BTreeMap<String, f64>,
+    params: &AnomalyParams,
+) -> (Detectors, Vec<Skip>) {
     let rows: Vec<(&str, Vec<u32>)> = groups(samples).into_iter().collect();
     let fitted: Vec<(&str, Option<Detector>, Option<Skip>)> = rows
         .into_par_iter()
         .map(|(name, rows)| {
-            let (detector, skip) = Detector::fit(name, samples, &rows, params);
+            let (detector, skip) = Detector::fit(name, samples, &rows, weekly.get(name).copied(), params);
             (name, detector, skip)
         })
         .collect();
@@ -112,6 +134,24 @@ impl Detectors {
             .collect();
         anomalies.sort_unstable_by_key(|anomaly| anomaly.row);
         anomalies
+    }
+
+    /// Alarms by workflow type: how many `anomalies` there are among the executions of `samples`.
+    #[must_use]
+    pub fn alarm_rates(&self, samples: &Samples, anomalies: &[Anomaly]) -> BTreeMap<String, AlarmRate> {
+        let mut rates: BTreeMap<u32, AlarmRate> = BTreeMap::new();
+        for &code in &samples.workflow_type {
+            rates.entry(code).or_default().n_judged += 1;
+        }
+        for code in anomalies.iter().filter_map(|anomaly| samples.workflow_type.get(anomaly.row)) {
+            rates.entry(*code).or_default().n_alarms += 1;
+        }
+        let of_type = |(code, rate): (u32, AlarmRate)| {
+            let name = samples.vocabulary.word(code)?;
+            let promised = self.groups.get(name)?.alarm_rate;
+            Some((name.to_owned(), AlarmRate { promised, ..rate }))
+        };
+        rates.into_iter().filter_map(of_type).collect()
     }
 
     /// The executions that can't be judged, counted by workflow type: their step had no normal when the detectors were
@@ -153,7 +193,13 @@ struct Leading {
 }
 
 impl Detector {
-    fn fit(name: &str, samples: &Samples, rows: &[u32], params: &AnomalyParams) -> (Option<Self>, Option<Skip>) {
+    fn fit(
+        name: &str,
+        samples: &Samples,
+        rows: &[u32],
+        weekly: Option<f64>,
+        params: &AnomalyParams,
+    ) -> (Option<Self>, Option<Skip>) {
         let needed = params.min_samples.max(MIN_STEP_ROWS);
         let mut data = frame(samples, rows);
         if data.len() < needed {
@@ -172,9 +218,10 @@ impl Detector {
                 format!("no outcome is known of {needed} executions of steps run {MIN_STEP_ROWS} times or more");
             return (None, Some(skip(name, reason)));
         }
-        let mut detector = Self { columns, forest: None, threshold: f64::INFINITY };
+        let alarm_rate = alarm_rate(weekly.unwrap_or_else(|| weekly_executions(&data, samples)), params.sensitivity);
+        let mut detector = Self { columns, forest: None, threshold: f64::INFINITY, alarm_rate };
         detector.forest = grow(&all, params.seed);
-        detector.threshold = detector.learn_threshold(&all, alarm_rate(&data, samples, params.sensitivity));
+        detector.threshold = detector.learn_threshold(&all, alarm_rate);
         let young = data.step.codes.iter().filter(|&&code| !detector.knows(&samples.vocabulary, code)).count();
         let reason = || format!("{young} steps with fewer than {MIN_STEP_ROWS} executions have no normal yet");
         (Some(detector), (young > 0).then(|| skip(name, reason())))
@@ -203,8 +250,12 @@ impl Detector {
     /// The surprise from which an execution is shown to the forest: the most surprising of n columns is as rare as one
     /// in m where that column by itself is one in n·m.
     fn forest_from(&self) -> f64 {
-        let n_columns = f64::from(u32::try_from(self.columns.iter().flatten().count()).unwrap_or(u32::MAX));
-        (FOREST_FROM * n_columns).ln()
+        (FOREST_FROM * self.n_columns()).ln()
+    }
+
+    /// How many columns are judged.
+    fn n_columns(&self) -> f64 {
+        f64::from(u32::try_from(self.columns.iter().flatten().count()).unwrap_or(u32::MAX))
     }
 
     /// The leading column of each execution, with the forest's share where that is out of the ordinary.
@@ -222,11 +273,19 @@ impl Detector {
         leading
     }
 
-    /// The surprise that ordinary executions exceed at `rate`.
+    /// The surprise that ordinary executions exceed at `rate`: the most surprising of n columns, each of which exceeds it
+    /// at an n-th of that, and what the forest adds to executions as surprising. Not what all executions exceed at that
+    /// rate, for among them the true anomalies would use up the promise.
     fn learn_threshold(&self, all: &[Deviations], rate: f64) -> f64 {
-        let surprise = |leading: Option<Leading>| leading.map_or(0.0, |leading| leading.surprise);
-        let mut surprises: Vec<f64> = self.surprises(all).into_iter().map(surprise).collect();
-        Tail::of(&mut surprises).map_or(f64::INFINITY, |tail| tail.quantile(rate))
+        let of_column = (self.n_columns() / rate).ln();
+        let alone = all.iter().map(|row| self.leading(row));
+        let mut added: Vec<f64> = alone
+            .zip(self.surprises(all))
+            .filter_map(|(alone, both)| Some((alone?.surprise, both?.surprise)))
+            .filter(|(alone, _)| (alone - of_column).abs() <= ALIKE)
+            .map(|(alone, both)| both - alone)
+            .collect();
+        of_column + if added.is_empty() { FOREST_WEIGHT * of_column } else { median(&mut added) }
     }
 
     fn anomalies(&self, samples: &Samples, rows: &[u32], level: Level) -> Vec<Anomaly> {
@@ -328,8 +387,14 @@ fn grow(all: &[Deviations], seed: u64) -> Option<(Forest, Tail)> {
 }
 
 /// Probability of a false alarm per execution that makes `sensitivity` of them per series and week.
+fn alarm_rate(weekly: f64, sensitivity: f64) -> f64 {
+    let rate = sensitivity / weekly;
+    if rate.is_finite() { rate.clamp(1e-9, MAX_ALARM_RATE) } else { MAX_ALARM_RATE }
+}
+
+/// Executions per series and week.
 #[expect(clippy::cast_precision_loss, reason = "counts and microseconds of a few years stay below 2^53")]
-fn alarm_rate(data: &Dataset, samples: &Samples, sensitivity: f64) -> f64 {
+fn weekly_executions(data: &Dataset, samples: &Samples) -> f64 {
     let series: BTreeSet<(u32, u32)> = data
         .rows
         .iter()
@@ -338,9 +403,7 @@ fn alarm_rate(data: &Dataset, samples: &Samples, sensitivity: f64) -> f64 {
     let (first, last) = (data.started_us.first().copied(), data.started_us.last().copied());
     let span_us = last.unwrap_or_default().saturating_sub(first.unwrap_or_default()).max(DAY_US);
     let weeks = span_us as f64 / (7 * DAY_US) as f64;
-    let per_week = data.len() as f64 / (series.len().max(1) as f64 * weeks);
-    let rate = sensitivity / per_week;
-    if rate.is_finite() { rate.clamp(1e-9, MAX_ALARM_RATE) } else { MAX_ALARM_RATE }
+    data.len() as f64 / (series.len().max(1) as f64 * weeks)
 }
 
 #[cfg(test)]
@@ -370,7 +433,7 @@ mod tests {
     #[test]
     fn the_fault_is_found_and_explained() {
         let samples = history();
-        let (detectors, _) = fit_detectors(&samples, &params(0.1));
+        let (detectors, _) = fit_detectors(&samples, &BTreeMap::new(), &params(0.1));
         let anomalies = detectors.score(&samples, Level::DEFAULT);
         let strangest = anomalies.iter().max_by(|a, b| a.score.total_cmp(&b.score));
         assert!(strangest.is_some_and(|a| a.row == 500), "{anomalies:?}");
@@ -386,7 +449,7 @@ mod tests {
 
     #[test]
     fn large_inputs_and_slow_steps_are_no_anomaly() {
-        let (detectors, _) = fit_detectors(&history(), &params(0.1));
+        let (detectors, _) = fit_detectors(&history(), &BTreeMap::new(), &params(0.1));
         let mut calm = Samples::default();
         for (i, size) in [(0, 1e6), (1, 3e7), (2, 1.5e7)] {
             push(
@@ -403,7 +466,7 @@ mod tests {
     #[test]
     fn what_has_no_normal_is_told_and_not_judged() {
         let samples = history();
-        let (detectors, skips) = fit_detectors(&samples, &params(0.1));
+        let (detectors, skips) = fit_detectors(&samples, &BTreeMap::new(), &params(0.1));
         let reasons: Vec<&str> = skips.iter().map(|s| s.reason.as_str()).collect();
         assert_eq!(
             reasons,
@@ -418,9 +481,29 @@ mod tests {
     #[test]
     fn more_alarms_are_more_anomalies() {
         let samples = history();
-        let count = |s| fit_detectors(&samples, &params(s)).0.score(&samples, Level::DEFAULT).len();
+        let count = |s| fit_detectors(&samples, &BTreeMap::new(), &params(s)).0.score(&samples, Level::DEFAULT).len();
         assert!(count(0.001) <= count(0.1) && count(0.1) <= count(100.0));
         assert!(count(f64::NAN) <= samples.len() / 10);
+    }
+
+    #[test]
+    fn alarms_are_counted_beside_the_promise_and_thinned_samples_know_how_many_there_were() {
+        let samples = history();
+        // Two series in 600 hours: 84 executions a week each, or ten times as many of which a tenth is known.
+        let fit = |weekly: Option<f64>| {
+            let weekly = weekly.map(|weekly| ("w".to_owned(), weekly)).into_iter().collect();
+            fit_detectors(&samples, &weekly, &params(0.84)).0
+        };
+        let detectors = fit(None);
+        let found = detectors.score(&samples, Level::DEFAULT);
+        let rates = detectors.alarm_rates(&samples, &found);
+        assert_eq!(rates.keys().collect::<Vec<_>>(), ["w"], "the other type has no detector");
+        let rate = rates["w"];
+        assert!(
+            (rate.n_judged, rate.n_alarms) == (601, found.len() as u64) && (rate.promised / 0.01 - 1.0).abs() < 0.6
+        );
+        let thinned = fit(Some(840.0)).alarm_rates(&samples, &[])["w"];
+        assert!((thinned.promised - 0.001).abs() < 1e-12 && thinned.n_alarms == 0);
     }
 
     #[test]
@@ -431,9 +514,9 @@ mod tests {
                 *slot = value;
             }
         }
-        let (detectors, _) = fit_detectors(&samples, &params(0.1));
+        let (detectors, _) = fit_detectors(&samples, &BTreeMap::new(), &params(0.1));
         let found = detectors.score(&samples, Level::DEFAULT);
         assert!(found.iter().any(|a| a.row == 11) && found.iter().all(|a| a.score.is_finite()));
-        assert_eq!(fit_detectors(&Samples::default(), &params(0.1)), (Detectors::default(), vec![]));
+        assert_eq!(fit_detectors(&Samples::default(), &BTreeMap::new(), &params(0.1)), (Detectors::default(), vec![]));
     }
 }
