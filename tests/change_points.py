@@ -228,7 +228,8 @@ def append(bench):
             now = {}
             for workflow, at in points.select("workflow_id", "changed_at").iter_rows():
                 now.setdefault(workflow, set()).add(at.date())
-            window = (start + np.timedelta64(day - 76, "D")).astype("datetime64[D]").item()
+            # What nears the start of the window has no past to stand out from.
+            window = (start + np.timedelta64(day - 75, "D")).astype("datetime64[D]").item()
             for workflow, before in told.items():
                 for gone in before - now.get(workflow, set()):
                     if gone < window:

@@ -4,6 +4,7 @@ use super::stage::Stage;
 use crate::error::{Error, Result};
 use crate::io::Store;
 use crate::publish::ledger::State;
+use crate::pure::detect::change_points::Shift;
 use crate::pure::detect::continuity::Earlier;
 use crate::pure::series::SeriesKey;
 use crate::report::load::all;
@@ -33,10 +34,20 @@ pub(crate) async fn load(results: &Store, ledger: &State, job: &str, as_of: Date
         Err(error) => return Err(error),
     };
     let mut changes = Earlier { as_of_us: last.slot.as_of.timestamp_micros(), ..Earlier::default() };
-    for ChangePointRow { workflow_id, workflow_type, step, metric, changed_at, .. } in rows {
-        if let Ok(metric) = metric.parse() {
+    for row in rows {
+        let shift = Shift {
+            index: 0,
+            before: row.before,
+            after: row.after,
+            effect_ratio: row.effect_ratio,
+            effect_lower: row.effect_lower,
+            effect_upper: row.effect_upper,
+            p_value: row.p_value,
+        };
+        if let Ok(metric) = row.metric.parse() {
+            let ChangePointRow { workflow_id, workflow_type, step, changed_at, .. } = row;
             let key = SeriesKey { workflow_id, workflow_type, step, metric };
-            changes.at_us.entry(key).or_default().insert(changed_at.0);
+            changes.told.entry(key).or_default().insert(changed_at.0, shift);
         }
     }
     let file = last.files.iter().find(|file| file.table == ChangePointRow::SPEC.name);

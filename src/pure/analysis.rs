@@ -160,7 +160,7 @@ fn analyze(
     let (Some(&first), Some(&last)) = (with_data.first(), with_data.last()) else {
         return (None, vec![skip(series, "analysis", "no bucket with data, 1 needed".to_owned())]);
     };
-    let (shifts, mut skips) = continued(series, shifts.to_vec(), &params.earlier);
+    let (shifts, mut skips) = continued(series, levelled, shifts.to_vec(), &params.earlier);
     let change_points: Vec<ChangePoint> = shifts.iter().map(|shift| change_point(series, shift, params)).collect();
     let none = BTreeSet::new();
     let accepted_us = params.accepted_us.get(&series.key).unwrap_or(&none);

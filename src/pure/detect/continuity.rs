@@ -1,10 +1,12 @@
 //! Change points from one run to the next: what was told once stays where it was told, or it is said why not.
 
 use super::change_points::Shift;
+use super::levelling::{Levelled, Scale};
 use super::{Skip, SkipSubject};
 use crate::series::{Series, SeriesKey};
+use crate::stats::rank::median;
 use crate::units::DAY_US;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A change point this near to one that was told before is the same.
 const SAME_WITHIN: usize = 7;
@@ -13,43 +15,76 @@ const SETTLED_AFTER_US: i64 = 7 * DAY_US;
 /// This near to the start of the window a change can't be seen any more, and its absence says nothing.
 const AGED_OUT: usize = 14;
 
+/// A settled change that is not found any more still stands while the levels around it differ by this share of it. Two
+/// weeks before it or a regime that ends soon are too little to find it anew, and no news about it.
+const STILL_THERE: f64 = 0.5;
+/// Levels are of so many values at least.
+const MIN_VALUES: usize = 3;
+
 /// The change points that the job's run before told of.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Earlier {
     /// Its cutoff.
     pub as_of_us: i64,
-    /// Start of the bucket of each, by series.
-    pub at_us: BTreeMap<SeriesKey, BTreeSet<i64>>,
+    /// By series and start of the bucket; their `index` means nothing.
+    pub told: BTreeMap<SeriesKey, BTreeMap<i64, Shift>>,
 }
 
 /// Puts each of `shifts` (oldest first) where it was told before, if its place was settled by then; says which have moved
 /// and which are withdrawn. Indices are positions in `series`.
 #[must_use]
-pub(crate) fn continued(series: &Series, mut shifts: Vec<Shift>, earlier: &Earlier) -> (Vec<Shift>, Vec<Skip>) {
-    let mut skips = Vec::new();
+pub(crate) fn continued(
+    series: &Series,
+    levelled: &Levelled,
+    mut shifts: Vec<Shift>,
+    earlier: &Earlier,
+) -> (Vec<Shift>, Vec<Skip>) {
+    let (mut skips, mut standing) = (Vec::new(), Vec::new());
     let mut taken = vec![false; shifts.len()];
-    for &at_us in earlier.at_us.get(&series.key).into_iter().flatten() {
+    for (&at_us, told) in earlier.told.get(&series.key).into_iter().flatten() {
         let offset = at_us.saturating_sub(series.start_us).div_euclid(series.period_us.max(1));
         let Some(index) = usize::try_from(offset).ok().filter(|index| (AGED_OUT..series.len()).contains(index)) else {
             continue;
         };
+        let is_settled = earlier.as_of_us.saturating_sub(at_us) >= SETTLED_AFTER_US;
         let free = (0..shifts.len()).filter(|&at| taken.get(at) == Some(&false));
         let distance = |at: &usize| shifts.get(*at).map_or(usize::MAX, |shift| shift.index.abs_diff(index));
         let nearest = free.min_by_key(distance).filter(|at| distance(at) <= SAME_WITHIN);
         let Some((shift, taken)) = nearest.and_then(|at| Some((shifts.get_mut(at)?, taken.get_mut(at)?))) else {
-            skips.push(withdrawn(series, index));
+            if is_settled && stands(levelled, &shifts, index, told) {
+                standing.push(Shift { index, ..*told });
+            } else {
+                skips.push(withdrawn(series, index));
+            }
             continue;
         };
         *taken = true;
-        if earlier.as_of_us.saturating_sub(at_us) >= SETTLED_AFTER_US {
+        if is_settled {
             shift.index = index;
         } else if shift.index != index {
             skips.push(moved(series, index, shift.index));
         }
     }
+    shifts.extend(standing);
     shifts.sort_by_key(|shift| shift.index);
     shifts.dedup_by_key(|shift| shift.index);
     (shifts, skips)
+}
+
+/// Whether the level still goes the way of a change that was told, by half as much at least, between its neighbours.
+fn stands(levelled: &Levelled, shifts: &[Shift], index: usize, told: &Shift) -> bool {
+    let jump = match levelled.scale {
+        Scale::Log => told.effect_ratio.ln(),
+        Scale::Linear | Scale::Share => told.after - told.before,
+    };
+    let from = shifts.iter().map(|shift| shift.index).filter(|at| *at < index).max().unwrap_or(0);
+    let to = shifts.iter().map(|shift| shift.index).filter(|at| *at > index).min().unwrap_or(levelled.values.len());
+    let level = |range: std::ops::Range<usize>| {
+        let known: Vec<f64> = levelled.values.get(range)?.iter().copied().filter(|value| value.is_finite()).collect();
+        (known.len() >= MIN_VALUES).then(|| median(&known))
+    };
+    let now = level(from..index).zip(level(index..to)).map(|(before, after)| after - before);
+    now.is_some_and(|now| now / jump >= STILL_THERE)
 }
 
 fn withdrawn(series: &Series, index: usize) -> Skip {
@@ -95,10 +130,15 @@ mod tests {
 
     /// What becomes of a change found at `found` that was told at `told` when `seen` days after it were known.
     fn after(found: &[usize], told: usize, seen: usize) -> (Vec<usize>, Vec<String>) {
-        let series = daily(Metric::ExecutionTime, &[100.0; 90]);
-        let at_us = BTreeMap::from([(series.key.clone(), BTreeSet::from([at(told)]))]);
-        let earlier = Earlier { as_of_us: at(told + seen), at_us };
-        let (shifts, skips) = continued(&series, found.iter().map(|&index| shift(index)).collect(), &earlier);
+        after_in(&[100.0; 90], found, told, seen)
+    }
+
+    fn after_in(values: &[f64], found: &[usize], told: usize, seen: usize) -> (Vec<usize>, Vec<String>) {
+        let series = daily(Metric::ExecutionTime, values);
+        let one = BTreeMap::from([(at(told), shift(0))]);
+        let earlier = Earlier { as_of_us: at(told + seen), told: BTreeMap::from([(series.key.clone(), one)]) };
+        let found = found.iter().map(|&index| shift(index)).collect();
+        let (shifts, skips) = continued(&series, &Levelled::of_series(&series), found, &earlier);
         (shifts.iter().map(|shift| shift.index).collect(), skips.into_iter().map(|skip| skip.reason).collect())
     }
 
@@ -108,6 +148,15 @@ mod tests {
         let (places, reasons) = after(&[52], 50, 5);
         assert_eq!(places, [52]);
         assert!(reasons.len() == 1 && reasons[0].contains("is now placed on"), "{reasons:?}");
+    }
+
+    #[test]
+    fn a_settled_change_that_is_still_there_stays_found_or_not() {
+        let step = [vec![100.0; 50], vec![115.0; 40]].concat();
+        assert_eq!(after_in(&step, &[], 50, 20), (vec![50], Vec::new()));
+        assert_eq!(after_in(&step, &[], 50, 5).0, [0_usize; 0], "not settled");
+        let undone = [vec![100.0; 50], vec![103.0; 40]].concat();
+        assert!(after_in(&undone, &[], 50, 20).1[0].contains("withdrawn"));
     }
 
     #[test]
