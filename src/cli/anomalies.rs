@@ -2,10 +2,9 @@
 
 use super::output::{Format, print, table as lines};
 use super::table::{Ending, ResultTable, read};
-use super::train::seconds;
+use super::train::learning_table;
 use crate::error::{Error, Result};
 use crate::ingest::any::AnyTable;
-use crate::pure::columns::Clock;
 use crate::pure::detect::strange::{Detector, Params, Unjudged, Verdict, judge};
 use crate::pure::learn::tabular::Table;
 use std::path::{Path, PathBuf};
@@ -118,15 +117,7 @@ fn table(input: &AnyTable, args: &AnomaliesArgs) -> Result<Table> {
     if names.is_empty() {
         return Err(Error::Usage(format!("{}: no column is left to judge by; name one in --features", input.source())));
     }
-    let features = names.into_iter().map(|name| Ok((name.to_owned(), input.column(name)?))).collect::<Result<_>>()?;
-    let mut table = Table { n_rows: input.height(), features, ..Table::default() };
-    table.group = args.group.as_ref().map(|name| input.words(name)).transpose()?;
-    if let Some(name) = &args.time {
-        let instants = input.instants(name)?;
-        table.has_calendar = matches!(instants.clock, Clock::Time { .. });
-        table.seconds = Some(seconds(&instants));
-    }
-    Ok(table)
+    learning_table(input, &names, args.group.as_deref(), args.time.as_deref())
 }
 
 fn write(out: &Path, verdicts: &[Verdict]) -> Result<()> {

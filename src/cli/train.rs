@@ -116,7 +116,7 @@ fn train_all(args: &TrainArgs) -> Result<u8> {
     let wanted: Vec<&str> = args.features.iter().chain([&args.target]).chain(optional).map(String::as_str).collect();
     let input = read(&args.input, &wanted)?;
     let y = input.numbers(&args.target)?;
-    let table = training_table(&input, args)?;
+    let table = learning_table(&input, &args.features, args.group.as_deref(), args.time.as_deref())?;
     let params = TrainParams {
         target: args.target.clone(),
         group: args.group.clone(),
@@ -143,11 +143,18 @@ fn untrainable(input: &AnyTable, args: &TrainArgs, error: &TrainError) -> Error 
     }
 }
 
-fn training_table(input: &AnyTable, args: &TrainArgs) -> Result<Table> {
-    let features = args.features.iter().map(|name| Ok((name.clone(), input.column(name)?))).collect::<Result<_>>()?;
+/// The columns `features` of a table with its groups and its order in time.
+pub(super) fn learning_table(
+    input: &AnyTable,
+    features: &[impl AsRef<str>],
+    group: Option<&str>,
+    time: Option<&str>,
+) -> Result<Table> {
+    let column = |name: &str| Ok((name.to_owned(), input.column(name)?));
+    let features = features.iter().map(|name| column(name.as_ref())).collect::<Result<_>>()?;
     let mut table = Table { n_rows: input.height(), features, ..Table::default() };
-    table.group = args.group.as_ref().map(|name| input.words(name)).transpose()?;
-    if let Some(name) = &args.time {
+    table.group = group.map(|name| input.words(name)).transpose()?;
+    if let Some(name) = time {
         let instants = input.instants(name)?;
         table.has_calendar = matches!(instants.clock, Clock::Time { .. });
         table.seconds = Some(seconds(&instants));

@@ -1,22 +1,11 @@
 //! `paceline anomalies`, as it is typed.
 
 use crate::commands::command;
+use crate::folder::Folder;
 use paceline::error::Error;
 use paceline::ingest::any::AnyTable;
 
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn new(text: &str) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        std::fs::write(folder.path("in.csv"), text).unwrap();
-        folder
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
     async fn judge(&self, more: &[&str]) -> Result<AnyTable, Error> {
         let (input, out) = (self.path("in.csv"), self.path("out.parquet"));
         command(&[&["anomalies", &input, "--out", &out], more].concat()).await?;

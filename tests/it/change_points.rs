@@ -1,22 +1,11 @@
 //! `paceline change-points`, as it is typed.
 
+use crate::folder::Folder;
 use paceline::ingest::any::AnyTable;
 use paceline::pure::columns::Clock;
 use std::process::Output;
 
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn new(text: &str) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        std::fs::write(folder.path("in.csv"), text).unwrap();
-        folder
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
     fn run(&self, more: &[&str]) -> Output {
         let (input, out) = (self.path("in.csv"), self.path("out.parquet"));
         let words = [&["change-points", &input, "--out", &out], more].concat();
@@ -100,7 +89,7 @@ fn the_format_of_what_is_printed_is_asked_for() {
 fn odd_series_are_skipped_with_a_reason_and_hide_no_other() {
     let constant = |_: usize| "7".to_owned();
     let unknown = |i: usize| if i < 3 { "1.5".to_owned() } else { "NaN".to_owned() };
-    let huge = |i: usize| if i % 2 == 0 { "1.7e308".to_owned() } else { "-1.7e308".to_owned() };
+    let huge = |i: usize| if i.is_multiple_of(2) { "1.7e308".to_owned() } else { "-1.7e308".to_owned() };
     let gaps = |i: usize| if i % 3 == 1 { String::new() } else { step(i) };
     let series: [(&str, &dyn Fn(usize) -> String); 4] =
         [("constant", &constant), ("gaps", &gaps), ("huge", &huge), ("unknown", &unknown)];

@@ -63,10 +63,25 @@ async fn one_more_day_costs_one_day_and_gives_what_a_fresh_run_gives() {
     assert_eq!(place.verified_entries("grown").await, 2);
 }
 
+/// Series and instants of the change points of an as-of.
+fn places(place: &Workplace, results: &str, as_of: &str) -> Vec<(String, i64)> {
+    let bytes = std::fs::read(place.path(results).join(format!("change_points/{as_of}/part-0.parquet"))).unwrap();
+    let frame = paceline::ingest::raw::parquet(&bytes, |_| true).unwrap();
+    let columns = ["workflow_id", "step", "metric"].map(|column| texts(&frame, column));
+    let instants = frame.column("changed_at").unwrap().to_physical_repr();
+    let instants = instants.i64().unwrap().iter().map(Option::unwrap);
+    instants
+        .enumerate()
+        .map(|(row, us)| (columns.each_ref().map(|column| column[row].as_str()).join("/"), us))
+        .collect()
+}
+
 /// The folder `grown` holds of an as-of, and of the rollups, what the folder `fresh` holds.
 async fn same_results(place: &Workplace, as_of: &str) {
     let of_one_run = |path: &str| is_of(path, &["_ledger", "anomalies", "rejects", "models"]);
-    let tells_of_earlier_runs = |path: &str| is_of(path, &["bottlenecks", "experiments", "model_scores"]);
+    let of_places = ["change_points", "baselines", "skips"];
+    let tells_of_earlier_runs =
+        |path: &str| is_of(path, &["bottlenecks", "experiments", "model_scores"]) || is_of(path, &of_places);
     let fresh = place.published("fresh").await;
     let compared: BTreeMap<String, Vec<u8>> = fresh
         .iter()
@@ -84,6 +99,13 @@ async fn same_results(place: &Workplace, as_of: &str) {
             paceline::ingest::raw::parquet(&bytes, |_| true).unwrap().drop_many(OF_EARLIER_RUNS)
         };
         assert!(read("grown").equals_missing(&read("fresh")), "{table}");
+    }
+    // Changes keep the places where they were told, so that regimes begin there.
+    let (grown, fresh) = (places(place, "grown", as_of), places(place, "fresh", as_of));
+    assert!(!fresh.is_empty());
+    for (series, at_us) in &fresh {
+        let is_near = |(other, us): &(String, i64)| other == series && (us - at_us).abs() <= 7 * 86_400_000_000;
+        assert!(grown.iter().any(is_near), "{series} changed at {at_us}, found {grown:?}");
     }
     let path = format!("model_scores/{as_of}/part-0.parquet");
     let without_contests = |results: &str| {

@@ -15,6 +15,7 @@ mod changes;
 mod commands;
 mod config;
 mod crash;
+mod folder;
 mod ingest;
 mod job;
 mod postgres;

@@ -1,6 +1,7 @@
 //! `paceline train`, `predict` and `model show`, as they are typed.
 
 use crate::commands::command;
+use crate::folder::Folder;
 use paceline::ingest::any::AnyTable;
 use std::path::Path;
 
@@ -16,19 +17,7 @@ fn table(rows: std::ops::Range<i64>) -> String {
     text + "index,5,m0,30,1\n"
 }
 
-struct Folder(tempfile::TempDir);
-
 impl Folder {
-    fn new(text: &str) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        std::fs::write(folder.path("in.csv"), text).unwrap();
-        folder
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
     async fn train(&self, model: &str, more: &[&str]) -> Result<u8, paceline::error::Error> {
         let (input, model) = (self.path("in.csv"), self.path(model));
         command(&[&["train", &input, "--model", &model, "--format", "json"], more].concat()).await

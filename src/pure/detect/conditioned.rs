@@ -2,7 +2,7 @@
 //!
 //! A day's median follows the sizes that happened to come and who executed them: that hides small changes of the step
 //! itself where little runs, and makes changes of what is none. So from each day's mean logarithm is taken what sizes,
-//! providers and platforms add to it, as a regression over sampled executions says ([`GroupFit`]); the means are over all
+//! providers and platforms add to it, as a regression over sampled executions says (`GroupFit`); the means are over all
 //! executions. Workflows of a type share their steps, and are seen together: effects of days and of workflows are
 //! estimated side by side, so that a workflow that comes or goes is no change.
 
@@ -219,7 +219,7 @@ mod tests {
                 let factor = if day >= 20 { 1.5 } else { 1.0 };
                 let duration = size * factor * (0.02 * wobble[10 * day + i]).exp();
                 push(&mut samples, "t", "align", size, duration);
-                *samples.started_us.last_mut().unwrap() = at(day) + i as i64;
+                *samples.started_us.last_mut().unwrap() = at(day) + i64::try_from(i).unwrap();
                 sums = [sums[0] + size.ln() / 10.0, sums[1] + duration.ln() / 10.0];
             }
             let size = MeanSize { n: 10, mean_log: sums[0] as f32 };

@@ -307,7 +307,7 @@ impl FittedGroup {
                     let step = self.steps.get_mut(step_of(row)).zip(shared.get(row)).zip(data.log_y.get(row));
                     match step {
                         Some(((step, shared), y)) if data.is_censored(row) => {
-                            step.observe_beyond(y - shared, size(row))
+                            step.observe_beyond(y - shared, size(row));
                         }
                         Some(((step, shared), y)) => step.observe(y - shared, size(row)),
                         None => {}

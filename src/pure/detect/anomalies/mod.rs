@@ -1,7 +1,7 @@
 //! Strange executions: outcomes that step, input size, provider, platform and hour do not explain.
 //!
-//! Each outcome is first brought to a standardised residual (see [`residuals`]). How surprising a residual is depends on
-//! the tail of its column in its workflow type (see [`tails`]): durations have a long one, memory has not, so the same
+//! Each outcome is first brought to a standardised residual (see `residuals`). How surprising a residual is depends on
+//! the tail of its column in its workflow type (see `tails`): durations have a long one, memory has not, so the same
 //! distance means less in the one than in the other. The most surprising column leads; an isolation forest over all
 //! columns adds what only their combination shows. Alone it finds little: its cuts fall where the data are, not where
 //! the lone fault lies.

@@ -105,8 +105,8 @@ pub(super) struct Population {
 
 impl Population {
     pub(super) fn of<'a>(all: impl Iterator<Item = &'a Measured>) -> Self {
-        let (rhos, errors): (Vec<f64>, Vec<f64>) = all.map(|one| (one.rho, rho_variance(one.values.len()))).unzip();
-        let mut of_all = rhos.clone();
+        let (mut of_all, errors): (Vec<f64>, Vec<f64>) =
+            all.map(|one| (one.rho, rho_variance(one.values.len()))).unzip();
         if of_all.len() < MIN_POPULATION {
             return Self { mean: 0.0, between: f64::INFINITY };
         }

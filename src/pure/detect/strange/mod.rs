@@ -1,8 +1,8 @@
 //! Which rows of any table are strange.
 //!
 //! Without an order in time, a row is judged beside all others: an isolation forest, and distances to the nearest of
-//! few others on several scales, each trusted as far as it agrees with the forest (see [`crowd`]). With one, each row is
-//! judged by the rows before it alone, as a stream (see [`stream`]). Either way the score is 0-1 and a half is where
+//! few others on several scales, each trusted as far as it agrees with the forest (see `crowd`). With one, each row is
+//! judged by the rows before it alone, as a stream (see `stream`). Either way the score is 0-1 and a half is where
 //! anomalies begin, which ordinary rows reach about once in a thousand.
 
 mod crowd;

@@ -68,7 +68,7 @@ pub(super) fn judge(features: &[Feature], rows: &[usize]) -> (Vec<Verdict>, Vec<
                 match known.next() {
                     None => tell("no number is known"),
                     Some(first) if known.all(|v| v.total_cmp(first).is_eq()) => {
-                        tell("is constant, so nothing in it is strange")
+                        tell("is constant, so nothing in it is strange");
                     }
                     Some(_) => columns.push((name, values)),
                 }
