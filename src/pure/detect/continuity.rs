@@ -14,7 +14,6 @@ const SAME_WITHIN: usize = 7;
 const SETTLED_AFTER_US: i64 = 7 * DAY_US;
 /// This near to the start of the window a change can't be seen any more, and its absence says nothing.
 const AGED_OUT: usize = 14;
-
 /// A settled change that is not found any more still stands while the levels around it differ by this share of it. Two
 /// weeks before it or a regime that ends soon are too little to find it anew, and no news about it.
 const STILL_THERE: f64 = 0.5;
@@ -93,7 +92,7 @@ fn withdrawn(series: &Series, index: usize) -> Skip {
     told(
         series,
         format!(
-            "the change of {day} that was told before is withdrawn: with {since} buckets of data since, it is within what chance does"
+            "the change of {day} that was told before is withdrawn: with {since} buckets of data since, it is no longer told from chance, or too small to tell"
         ),
     )
 }
