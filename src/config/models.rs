@@ -48,10 +48,8 @@ pub enum Feature {
     StepType,
     /// How many executions of the run come before the step.
     StepCount,
-    /// Size of the input.
+    /// Size of the input: its own, and that of what it depends on.
     InputBytes,
-    /// Size of the inputs of what it depends on.
-    UpstreamBytes,
     /// Who executes it.
     Provider,
     /// Hour of the week of the start.
@@ -66,23 +64,15 @@ pub enum Feature {
 
 impl Feature {
     /// Used where nothing is configured.
-    pub const DEFAULT: [Self; 7] = [
-        Self::WorkflowType,
-        Self::StepType,
-        Self::StepCount,
-        Self::InputBytes,
-        Self::UpstreamBytes,
-        Self::Provider,
-        Self::HourOfWeek,
-    ];
+    pub const DEFAULT: [Self; 6] =
+        [Self::WorkflowType, Self::StepType, Self::StepCount, Self::InputBytes, Self::Provider, Self::HourOfWeek];
 
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::WorkflowType,
         Self::StepType,
         Self::StepCount,
         Self::InputBytes,
-        Self::UpstreamBytes,
         Self::Provider,
         Self::HourOfWeek,
         Self::TokensIn,
@@ -98,7 +88,6 @@ impl Feature {
             Self::StepType => "step_type",
             Self::StepCount => "step_count",
             Self::InputBytes => "input_bytes",
-            Self::UpstreamBytes => "upstream_bytes",
             Self::Provider => "provider",
             Self::HourOfWeek => "hour_of_week",
             Self::TokensIn => "tokens_in",

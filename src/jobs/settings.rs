@@ -102,7 +102,7 @@ fn features(named: &[Feature]) -> Features {
     Features {
         input_bytes: has(Feature::InputBytes),
         tokens_in: has(Feature::TokensIn),
-        upstream_bytes: has(Feature::UpstreamBytes),
+        upstream_bytes: has(Feature::InputBytes),
         step_count: has(Feature::StepCount),
         step_type: has(Feature::StepType),
         provider: has(Feature::Provider),

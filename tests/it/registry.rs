@@ -80,7 +80,7 @@ async fn a_model_is_kept_goes_on_and_a_worse_one_is_refused() {
     assert_ne!(moved(FIRST), moved(WITHIN), "it has learned from what ended since");
 
     // Blind to input sizes and providers, a new model can only be worse.
-    let all = "features: [workflow_type, step_type, step_count, input_bytes, upstream_bytes, provider, hour_of_week]";
+    let all = "features: [workflow_type, step_type, step_count, input_bytes, provider, hour_of_week]";
     place.reconfigure(all, "features: [workflow_type]");
     place.run("results", &DUE).outcome(0);
     assert_eq!(versions(&place, "duration_ms"), first);
