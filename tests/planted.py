@@ -58,15 +58,18 @@ def anomalies(results, where):
     hits = joined["kind"].is_not_null()
     by_kind = dict(joined.filter(hits).group_by("kind").len().iter_rows())
     all_kinds = dict(planted.group_by("kind").len().iter_rows())
+    alarms = rows.height - (rows["severity"] == "info").sum()
+    true_alarms = joined.filter(pl.col("severity") != "info")["kind"].is_not_null().sum()
     critical = joined.filter(pl.col("severity") == "critical")
     precisions = hits.cast(pl.Float64).cum_sum() / pl.Series(range(1, joined.height + 1))
     rates = table(results, "model_scores").filter(pl.col("engine") == "anomaly")
     return dict(
         planted=planted.height,
         reported=rows.height,
+        alarms=alarms,
         # Of executions in order of score; those that are not reported come last and add nothing.
         average_precision=round((precisions * hits.cast(pl.Float64)).sum() / planted.height, 4),
-        false_alarms=rows.height - hits.sum(),
+        false_alarms=alarms - true_alarms,
         false_alarms_promised=round(((1 - rates["level"]) * rates["n"]).sum()),
         precision=round(hits.sum() / max(1, rows.height), 3),
         recall=round(hits.sum() / planted.height, 3),

@@ -15,6 +15,7 @@ mod experiments;
 mod ingest;
 mod locations;
 mod models;
+mod monitoring;
 mod optimization;
 mod reporting;
 mod section;
@@ -26,6 +27,7 @@ pub use cron::{Cron, CronError};
 pub use experiments::{Desired, Experiment, Method, Primary};
 pub use locations::{Database, is_url};
 pub use models::{BottleneckDetection, Feature, Models, PerformancePrediction};
+pub use monitoring::{DegradationAlert, Monitoring, Severity};
 pub use optimization::{
     Caching, LoadBalancing, Optimization, ParallelProcessing, ProviderSelection, ResourceAllocation,
 };
@@ -72,6 +74,8 @@ pub struct Config {
     pub models: Models,
     /// What is judged.
     pub experiments: Vec<Experiment>,
+    /// What is told at once.
+    pub monitoring: Monitoring,
     /// What the report shows.
     pub reporting: Reporting,
     /// When the job runs.
@@ -223,7 +227,7 @@ impl Config {
             })
         });
         let limits = file.section("limits", Limits::read);
-        let Engine { analytics, optimization, models, experiments, reporting } = engine;
+        let Engine { analytics, optimization, models, experiments, monitoring, reporting } = engine;
         Self {
             job,
             lake,
@@ -237,6 +241,7 @@ impl Config {
             optimization,
             models,
             experiments,
+            monitoring,
             reporting,
             schedule,
             limits,
@@ -271,6 +276,7 @@ impl Config {
             optimization,
             models,
             experiments,
+            monitoring,
             reporting,
             schedule: _,
             limits: Limits { max_rejects_ratio: _, memory_bytes },
@@ -283,10 +289,12 @@ impl Config {
             optimization: &'a Optimization,
             models: &'a Models,
             experiments: &'a [Experiment],
+            monitoring: &'a Monitoring,
             reporting: &'a Reporting,
         }
         let (seed, memory_bytes) = (*seed, *memory_bytes);
-        let counts = WhatCounts { seed, memory_bytes, analytics, optimization, models, experiments, reporting };
+        let counts =
+            WhatCounts { seed, memory_bytes, analytics, optimization, models, experiments, monitoring, reporting };
         #[expect(clippy::expect_used, reason = "structs of numbers, words and word-keyed maps are always JSON")]
         let json = serde_json::to_vec(&counts).expect("settings are JSON");
         blake3::hash(&json).to_hex().to_string()
@@ -299,6 +307,7 @@ struct Engine {
     optimization: Optimization,
     models: Models,
     experiments: Vec<Experiment>,
+    monitoring: Monitoring,
     reporting: Reporting,
 }
 
@@ -311,6 +320,7 @@ impl Engine {
             optimization: section.section("optimization", Optimization::read),
             models: section.section("ml_models", Models::read),
             experiments,
+            monitoring: section.section("monitoring", Monitoring::read),
             reporting: section.section("reporting", Reporting::read),
         }
     }

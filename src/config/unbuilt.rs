@@ -71,12 +71,7 @@ unbuilt! {
         "performance_optimization.monitoring.real_time_dashboard.refresh_interval" => ["5000"],
         "performance_optimization.monitoring.real_time_dashboard.max_data_points" => ["1000"],
     }
-    "watching for degradations of the latest hour (bottlenecks and change_points tell what got slower)": {
-        "performance_optimization.monitoring.alerts.performance_degradation.threshold" => ["0.2"],
-        "performance_optimization.monitoring.alerts.performance_degradation.window" => ["3600"],
-    }
     "sending alerts": {
-        "performance_optimization.monitoring.alerts.performance_degradation.severity" => ["medium"],
         "performance_optimization.monitoring.alerts.bottleneck_detected.severity" => ["high"],
         "performance_optimization.monitoring.alerts.bottleneck_detected.auto_escalate" => ["true", "false"],
         "performance_optimization.monitoring.alerts.bottleneck_detected.escalation_delay" => ["1800"],

@@ -134,6 +134,8 @@ pub(crate) fn tables(
     }
     if stages.has(Stage::Anomalies) {
         outputs.add(anomalies.to_vec());
+        let severity = settings.degradation_severity.as_str();
+        outputs.add(findings.degradations.iter().map(|found| rows::degradation(found, severity)).collect());
     }
     if stages.has(Stage::Comparisons) {
         outputs.add(findings.comparisons.iter().map(rows::comparison).collect());

@@ -1,12 +1,13 @@
 //! From the configuration to the parameters of each engine.
 
-use crate::config::{Config, Experiment, Feature, PerformanceTrends};
+use crate::config::{Config, Experiment, Feature, PerformanceTrends, Severity};
 use crate::pure::analysis::AnalysisParams;
 use crate::pure::compare::CompareParams;
 use crate::pure::detect::anomalies::AnomalyParams;
 use crate::pure::detect::baselines::BaselineParams;
 use crate::pure::detect::bottlenecks::BottleneckParams;
 use crate::pure::detect::continuity::Earlier;
+use crate::pure::detect::degradations::DegradationParams;
 use crate::pure::detect::trends::TrendParams;
 use crate::pure::forecast::ForecastParams;
 use crate::pure::graph::EnsembleParams;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) retrain_us: i64,
     pub(crate) anomalies: AnomalyParams,
     pub(crate) anomaly_level: Level,
+    pub(crate) degradations: DegradationParams,
+    pub(crate) degradation_severity: Severity,
     pub(crate) compare: CompareParams,
     pub(crate) bottlenecks: BottleneckParams,
     pub(crate) recommend: recommend::Params,
@@ -46,6 +49,7 @@ impl Settings {
         let trends = &config.reporting.performance_trends;
         let prediction = &config.models.performance_prediction;
         let detection = &config.models.bottleneck_detection;
+        let alert = &config.monitoring.degradation;
         let min_samples = usize::try_from(detection.min_samples).unwrap_or(usize::MAX);
         let replay = EnsembleParams { seed: config.seed, ..EnsembleParams::default() };
         Self {
@@ -79,6 +83,13 @@ impl Settings {
             retrain_us: i64::try_from(prediction.retrain_interval.as_micros()).unwrap_or(i64::MAX),
             anomalies: AnomalyParams { sensitivity: detection.sensitivity, min_samples, seed: config.seed },
             anomaly_level: prediction.level,
+            degradations: DegradationParams {
+                threshold: alert.threshold,
+                window_us: i64::try_from(alert.window.as_micros()).unwrap_or(i64::MAX),
+                baseline_days: config.analytics.baseline_calculation_days,
+                ..DegradationParams::default()
+            },
+            degradation_severity: alert.severity,
             compare: CompareParams::default(),
             bottlenecks: BottleneckParams { replay, ..BottleneckParams::default() },
             recommend: recommend_params(config, replay),

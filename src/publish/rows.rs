@@ -4,17 +4,18 @@
 use crate::pure::analysis::Analysis;
 use crate::pure::compare::Comparison;
 use crate::pure::detect::anomalies::AlarmRate;
+use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Baseline, ChangePoint, Direction, Skip, SkipSubject, Trend};
 use crate::pure::experiment::ExperimentRow;
 use crate::pure::forecast::{CandidateScore, Forecast, ForecastStep};
 use crate::pure::learn::coverage::coverage_state;
 use crate::pure::learn::{Anomaly, ModelScore, Prediction};
 use crate::pure::recommend::{Action, Bottleneck, Recommendation};
-use crate::pure::series::SeriesKey;
+use crate::pure::series::{Metric, SeriesKey};
 use crate::pure::units::Interval;
 use crate::tables::published::{
-    AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow, Instant,
-    Json, ModelScoreRow, PredictionRow, RecommendationRow, SkipRow, TrendRow,
+    AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow,
+    ForecastRow, Instant, Json, ModelScoreRow, PredictionRow, RecommendationRow, SkipRow, TrendRow,
 };
 
 /// Coverage of a baseline's 5 % to 95 % quantiles.
@@ -75,8 +76,17 @@ pub struct ExperimentLook<'a> {
 /// The baseline of a series, if it has one.
 #[must_use]
 pub fn baseline(analysis: &Analysis) -> Option<BaselineRow> {
-    let Baseline { value, interval, spread, normal_lower, normal_upper, sample_size, method, regime_start_us } =
-        analysis.baseline.clone()?;
+    let Baseline {
+        value,
+        interval,
+        spread,
+        normal_lower,
+        normal_upper,
+        sample_size,
+        method,
+        regime_start_us,
+        regime_end_us: _,
+    } = analysis.baseline.clone()?;
     let SeriesKey { workflow_id, workflow_type, step, metric } = analysis.key.clone();
     let Interval { lower, upper, level } = interval;
     let earlier = analysis.change_points.iter().filter(|change| change.at_us <= regime_start_us).count();
@@ -296,6 +306,42 @@ pub fn alarm_score(workflow_type: &str, rate: &AlarmRate) -> ModelScoreRow {
         width_ratio: None,
         level: Some(1.0 - promised),
         coverage_state: None,
+    }
+}
+
+/// A step that got slower just now.
+#[must_use]
+pub fn degradation(found: &Degradation, severity: &str) -> DegradationRow {
+    let Degradation {
+        workflow_type,
+        workflow_id,
+        step,
+        n,
+        n_before,
+        observed_ms,
+        expected_ms,
+        ratio,
+        interval: Interval { lower, upper, level },
+        p_value,
+        window_us,
+    } = found.clone();
+    DegradationRow {
+        workflow_id,
+        workflow_type,
+        step,
+        metric: Metric::ExecutionTime.to_string(),
+        severity: severity.to_owned(),
+        window_start: Instant(window_us.0),
+        window_end: Instant(window_us.1),
+        n: signed(n),
+        n_before: signed(n_before),
+        observed_ms,
+        expected_ms,
+        ratio,
+        ratio_lower: lower,
+        ratio_upper: upper,
+        level: level.get(),
+        p_value,
     }
 }
 

@@ -2,7 +2,7 @@
 //! hundreds of thousands of rows, and a page shows a few hundred.
 
 use super::history::{History, SeriesId};
-use super::order::{by_clarity, by_effect, by_impact, by_rank, by_severity, descending, is_open};
+use super::order::{by_clarity, by_effect, by_impact, by_loss, by_rank, by_severity, descending, is_alarm, is_open};
 use super::read::{Published as Readable, for_each_row};
 use super::rollups::{self, Wanted};
 use super::view::{drawn_changes, forecast_candidates};
@@ -12,8 +12,8 @@ use crate::publish::ledger::{State, as_of_folder};
 use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow, ModelScoreRow,
-    RecommendationRow, RejectRow, SkipRow, TrendRow,
+    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow, ForecastRow,
+    ModelScoreRow, RecommendationRow, RejectRow, SkipRow, TrendRow,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::cmp::Ordering;
@@ -43,6 +43,8 @@ pub struct Published {
     pub recommendations: Option<Kept<RecommendationRow>>,
     /// Most severe first.
     pub anomalies: Option<Kept<AnomalyRow>>,
+    /// Largest loss first.
+    pub degradations: Option<Kept<DegradationRow>>,
     /// Run-level forecasts of the most important series.
     pub forecasts: Option<Kept<ForecastRow>>,
     /// All.
@@ -184,7 +186,8 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
         as_of,
         bottlenecks: best(store, as_of, is_open, by_impact).await?,
         recommendations: best(store, as_of, |_| true, by_rank).await?,
-        anomalies: best(store, as_of, |_| true, by_severity).await?,
+        anomalies: best(store, as_of, is_alarm, by_severity).await?,
+        degradations: best(store, as_of, |_| true, by_loss).await?,
         experiments: all(store, as_of, |_| true).await?,
         comparisons: best(store, as_of, |_| true, by_clarity).await?,
         trends: trends(store, as_of).await?,

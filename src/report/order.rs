@@ -1,6 +1,8 @@
 //! Which rows come first.
 
-use crate::tables::published::{AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, RecommendationRow};
+use crate::tables::published::{
+    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, RecommendationRow,
+};
 use std::cmp::Ordering;
 
 /// How far a change goes, the same for twice as much and for half as much; by difference where no ratio is defined.
@@ -24,6 +26,16 @@ pub(super) fn by_effect(a: &ChangePointRow, b: &ChangePointRow) -> Ordering {
 /// Whether a bottleneck is still there.
 pub(super) fn is_open(row: &BottleneckRow) -> bool {
     row.status != "resolved"
+}
+
+/// Largest loss first.
+pub(super) fn by_loss(a: &DegradationRow, b: &DegradationRow) -> Ordering {
+    descending(a.ratio, b.ratio)
+}
+
+/// Whether a strange execution counts against the budget of alarms.
+pub(super) fn is_alarm(row: &AnomalyRow) -> bool {
+    row.severity != "info"
 }
 
 /// The table's own order: largest impact first.

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use crate::publish::parquet::read_table;
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow, Instant, Json,
-    ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow, TableSpec, TrendRow,
+    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow, ForecastRow,
+    Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow, TableSpec, TrendRow,
 };
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
@@ -200,6 +200,24 @@ readable!(ChangePointRow {
     level,
     p_value,
     state,
+});
+readable!(DegradationRow {
+    workflow_id,
+    workflow_type,
+    step,
+    metric,
+    severity,
+    window_start,
+    window_end,
+    n,
+    n_before,
+    observed_ms,
+    expected_ms,
+    ratio,
+    ratio_lower,
+    ratio_upper,
+    level,
+    p_value,
 });
 readable!(ComparisonRow { workflow_type, dimension, a, b, metric, ratio, ratio_lower, ratio_upper, level, n_a, n_b });
 readable!(ExperimentResultRow {

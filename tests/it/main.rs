@@ -15,6 +15,7 @@ mod changes;
 mod commands;
 mod config;
 mod crash;
+mod degradations;
 mod folder;
 mod ingest;
 mod job;

@@ -77,7 +77,6 @@ pub fn baseline(
     if summary.sample_size < params.min_samples {
         return Err(skip(series, summary.sample_size, params.min_samples, summary.unit));
     }
-    let regime_start_us = series.bucket_start_us(regime.start);
     Ok(Baseline {
         value: summary.value,
         interval: Interval { lower: summary.lower, upper: summary.upper, level: params.level },
@@ -86,7 +85,8 @@ pub fn baseline(
         normal_upper: summary.sketch.quantile(0.95),
         sample_size: summary.sample_size,
         method: summary.method,
-        regime_start_us,
+        regime_start_us: series.bucket_start_us(regime.start),
+        regime_end_us: series.bucket_start_us(regime.end),
     })
 }
 

@@ -7,6 +7,7 @@ pub mod change_points;
 pub mod common;
 pub mod conditioned;
 pub mod continuity;
+pub mod degradations;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod levelling;
@@ -62,6 +63,8 @@ pub struct Baseline {
     pub method: &'static str,
     /// Start of the regime.
     pub regime_start_us: i64,
+    /// Its end, which is not after the window under test.
+    pub regime_end_us: i64,
 }
 
 /// Where a trend goes, in the sense of the metric.

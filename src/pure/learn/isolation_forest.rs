@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 /// | name | default | purpose | range |
 /// |---|---|---|---|
 /// | `n_trees` | 100 | more trees, steadier scores | ≥ 1 |
-/// | `sample_size` | 256 | rows a tree sees | ≥ 2 |
+/// | `sample_size` | 256 | rows a tree sees | 2 to 65,536 |
 /// | `seed` | 0 | | any |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForestParams {
@@ -54,7 +54,7 @@ pub enum FitError {
         n_features: usize,
     },
     /// A forest needs a tree and a tree two rows.
-    #[error("n_trees must be at least 1 and sample_size at least 2, found {n_trees} and {sample_size}")]
+    #[error("n_trees must be at least 1 and sample_size 2 to 65,536, found {n_trees} and {sample_size}")]
     Params {
         /// Trees asked for.
         n_trees: usize,
@@ -63,15 +63,22 @@ pub enum FitError {
     },
 }
 
-/// A cut: rows with `x[feature] > threshold` go to `left + 1`, the others to `left`. A leaf leads to itself, so that a
-/// walk of fixed length needs no test for the end.
+/// Rows whose value of the feature has a greater [`key`] go to the right, the others to the left. Cut `i` of a tree, from
+/// 1, leads to `2 i` and `2 i + 1`. All trees are complete: below an early leaf everything goes to the left, so that a walk
+/// of fixed length needs neither links nor a test for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Node {
+struct Cut {
     feature: u32,
-    threshold: f32,
-    left: u32,
-    /// Depth of a leaf plus the mean depth of a tree of the rows left in it; 0 for a cut.
-    path: f32,
+    key: u32,
+}
+
+/// All to the left.
+const NO_CUT: Cut = Cut { feature: 0, key: u32::MAX };
+
+/// An integer in the order of the numbers (NaN aside): integers are compared without waiting for their flags.
+fn key(value: f32) -> u32 {
+    let bits = value.to_bits();
+    if value.is_sign_negative() { !bits } else { bits | 1 << 31 }
 }
 
 /// A grown forest.
@@ -79,19 +86,21 @@ struct Node {
 pub struct Forest {
     n_features: usize,
     medians: Vec<f32>,
-    /// All trees, one after the other.
-    nodes: Vec<Node>,
-    /// Where each tree begins.
-    roots: Vec<u32>,
     depth: u32,
+    /// `2^depth` of each tree, one tree after the other; the first is unused.
+    cuts: Vec<Cut>,
+    /// Of the `2^depth` ends of each tree: the depth of the leaf plus the mean depth of a tree of the rows left in it.
+    paths: Vec<f32>,
     /// Mean path in a tree of the sample's size, which scores are relative to.
     mean_path: f64,
 }
 
+/// A complete tree of more rows would fill memory.
+const MAX_SAMPLE_SIZE: usize = 1 << 16;
 /// Rows scored together, so that they and one tree fit the first-level cache.
 const BLOCK: usize = 256;
-/// Rows that go down a tree side by side: each waits for memory while the others move.
-const ABREAST: usize = 8;
+/// Rows that go down a tree side by side: each waits for memory while the others move. More would not fit the registers.
+const ABREAST: usize = 6;
 
 /// Grows a forest from `x`: (n_samples, n_features), row-major.
 ///
@@ -102,7 +111,7 @@ pub fn fit(x: &[f32], n_features: usize, params: &ForestParams) -> Result<Forest
     if n_features == 0 || !x.len().is_multiple_of(n_features) {
         return Err(FitError::Shape { values: x.len(), n_features });
     }
-    if n_trees == 0 || sample_size < 2 {
+    if n_trees == 0 || !(2..=MAX_SAMPLE_SIZE).contains(&sample_size) {
         return Err(FitError::Params { n_trees, sample_size });
     }
     let n = x.len() / n_features;
@@ -112,27 +121,20 @@ pub fn fit(x: &[f32], n_features: usize, params: &ForestParams) -> Result<Forest
     let size = sample_size.min(n);
     let medians = column_medians(x, n_features);
     let depth = size.next_power_of_two().trailing_zeros();
-    let trees: Vec<Vec<Node>> = (0..n_trees as u64)
+    let trees: Vec<Tree> = (0..n_trees as u64)
         .into_par_iter()
         .map(|tree| {
             let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed ^ (tree + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
             let sample = gather(x, n_features, &medians, &draw(n, size, &mut rng));
-            Grower { sample: &sample, n_features, depth, nodes: Vec::with_capacity(2 * size), rng }.grow(size)
+            Grower { sample: &sample, n_features, depth, tree: Tree::of_depth(depth), rng }.grow(size)
         })
         .collect();
-    Ok(join(trees, n_features, medians, depth, mean_path(size)))
-}
-
-/// Lays the trees out one after the other.
-fn join(trees: Vec<Vec<Node>>, n_features: usize, medians: Vec<f32>, depth: u32, mean_path: f64) -> Forest {
-    let (mut nodes, mut roots) =
-        (Vec::with_capacity(trees.iter().map(Vec::len).sum()), Vec::with_capacity(trees.len()));
+    let (mut cuts, mut paths) = (Vec::new(), Vec::new());
     for tree in trees {
-        let base = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
-        roots.push(base);
-        nodes.extend(tree.into_iter().map(|node| Node { left: node.left + base, ..node }));
+        cuts.extend(tree.cuts);
+        paths.extend(tree.paths);
     }
-    Forest { n_features, medians, nodes, roots, depth, mean_path }
+    Ok(Forest { n_features, medians, depth, cuts, paths, mean_path: mean_path(size) })
 }
 
 fn column_medians(x: &[f32], n_features: usize) -> Vec<f32> {
@@ -172,20 +174,32 @@ fn gather(x: &[f32], n_features: usize, medians: &[f32], rows: &BTreeSet<usize>)
     out
 }
 
+/// One tree: see [`Cut`] and [`Forest::paths`].
+struct Tree {
+    cuts: Vec<Cut>,
+    paths: Vec<f32>,
+}
+
+impl Tree {
+    fn of_depth(depth: u32) -> Self {
+        let ends = 1_usize << depth;
+        Self { cuts: vec![NO_CUT; ends], paths: vec![0.0; ends] }
+    }
+}
+
 struct Grower<'a> {
     sample: &'a [f32],
     n_features: usize,
     depth: u32,
-    nodes: Vec<Node>,
+    tree: Tree,
     rng: Xoshiro256PlusPlus,
 }
 
 impl Grower<'_> {
-    fn grow(mut self, size: usize) -> Vec<Node> {
+    fn grow(mut self, size: usize) -> Tree {
         let mut rows: Vec<u32> = (0..).take(size).collect();
-        self.nodes.push(leaf(0, 0.0));
-        self.split(0, &mut rows, 0);
-        self.nodes
+        self.split(1, &mut rows, 0);
+        self.tree
     }
 
     fn value(&self, row: u32, feature: usize) -> f32 {
@@ -193,26 +207,22 @@ impl Grower<'_> {
     }
 
     /// Makes node `at` a cut or a leaf of `rows`.
-    fn split(&mut self, at: u32, rows: &mut [u32], depth: u32) {
+    fn split(&mut self, at: usize, rows: &mut [u32], depth: u32) {
         let cut = if depth < self.depth && rows.len() > 1 { self.random_cut(rows) } else { None };
         let Some((feature, threshold)) = cut else {
-            let path = f64::from(depth) + mean_path(rows.len());
-            self.put(at, leaf(at, single(path)));
+            let end = (depth..self.depth).fold(at, |at, _| 2 * at) - self.tree.cuts.len();
+            if let Some(path) = self.tree.paths.get_mut(end) {
+                *path = single(f64::from(depth) + mean_path(rows.len()));
+            }
             return;
         };
         let middle = partition(rows, |&row| self.value(row, feature) <= threshold);
-        let left = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        self.put(at, Node { feature: u32::try_from(feature).unwrap_or(0), threshold, left, path: 0.0 });
-        self.nodes.extend([leaf(left, 0.0), leaf(left + 1, 0.0)]);
-        let (below, above) = rows.split_at_mut(middle);
-        self.split(left, below, depth + 1);
-        self.split(left + 1, above, depth + 1);
-    }
-
-    fn put(&mut self, at: u32, node: Node) {
-        if let Some(slot) = self.nodes.get_mut(at as usize) {
-            *slot = node;
+        if let Some(cut) = self.tree.cuts.get_mut(at) {
+            *cut = Cut { feature: u32::try_from(feature).unwrap_or(0), key: key(threshold) };
         }
+        let (below, above) = rows.split_at_mut(middle);
+        self.split(2 * at, below, depth + 1);
+        self.split(2 * at + 1, above, depth + 1);
     }
 
     /// A random column among those that vary in `rows`, and a uniform threshold that leaves rows on both sides.
@@ -231,10 +241,6 @@ impl Grower<'_> {
         }
         None
     }
-}
-
-fn leaf(at: u32, path: f32) -> Node {
-    Node { feature: 0, threshold: f32::INFINITY, left: at, path }
 }
 
 /// Moves the rows for which `is_left` holds to the front; returns how many.
@@ -275,31 +281,32 @@ impl Forest {
         x.par_chunks(BLOCK * self.n_features).flat_map_iter(|block| self.score_block(block)).collect()
     }
 
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn score_block(&self, block: &[f32]) -> Vec<f64> {
-        let complete = self.imputed(block);
-        let rows: Vec<&[f32]> = complete.chunks_exact(self.n_features).collect();
-        let mut paths = vec![0.0_f32; rows.len()];
-        for &root in &self.roots {
-            for (paths, rows) in paths.chunks_mut(ABREAST).zip(rows.chunks(ABREAST)) {
-                self.add_paths(root, rows, paths);
-            }
+        let keys: Vec<u32> = self.imputed(block).iter().map(|value| key(*value)).collect();
+        let ends = 1_usize << self.depth;
+        let mut sums = vec![0.0_f32; keys.len() / self.n_features];
+        for (cuts, paths) in self.cuts.chunks_exact(ends).zip(self.paths.chunks_exact(ends)) {
+            let abreast = keys.chunks(ABREAST * self.n_features);
+            sums.chunks_mut(ABREAST).zip(abreast).for_each(|(sums, rows)| self.add_paths(cuts, paths, rows, sums));
         }
-        let scale = 1.0 / (self.mean_path * self.roots.len().max(1) as f64);
-        paths.into_iter().map(|path| (-f64::from(path) * scale).exp2()).collect()
+        let scale = 1.0 / (self.mean_path * (self.paths.len() / ends).max(1) as f64);
+        sums.into_iter().map(|sum| (-f64::from(sum) * scale).exp2()).collect()
     }
 
-    /// Adds the path of each of at most [`ABREAST`] rows in one tree.
-    fn add_paths(&self, root: u32, rows: &[&[f32]], paths: &mut [f32]) {
-        let mut at = [root; ABREAST];
+    /// Adds to each of `sums` the path of its row in one tree; `rows` holds at most [`ABREAST`] of them.
+    fn add_paths(&self, cuts: &[Cut], paths: &[f32], rows: &[u32], sums: &mut [f32]) {
+        let n_features = self.n_features;
+        let mut at = [1_usize; ABREAST];
         for _ in 0..self.depth {
-            for (at, row) in at.iter_mut().zip(rows) {
-                let Some(node) = self.nodes.get(*at as usize) else { continue };
-                let above = row.get(node.feature as usize).is_some_and(|value| *value > node.threshold);
-                *at = node.left + u32::from(above);
+            for (row, at) in at.iter_mut().enumerate() {
+                let cut = cuts.get(*at).copied().unwrap_or(NO_CUT);
+                let value = rows.get(row * n_features + cut.feature as usize).copied().unwrap_or_default();
+                *at = 2 * *at + usize::from(value > cut.key);
             }
         }
-        for (path, at) in paths.iter_mut().zip(at) {
-            *path += self.nodes.get(at as usize).map_or(0.0, |node| node.path);
+        for (sum, at) in sums.iter_mut().zip(at) {
+            *sum += paths.get(at - cuts.len()).copied().unwrap_or_default();
         }
     }
 

@@ -91,7 +91,7 @@ pub struct Anomaly {
     pub score: f64,
     /// `slow, fast, heavy, light, chatty, quiet, busy, idle, costly, cheap`: the column that is farthest off, and which way.
     pub direction: &'static str,
-    /// `low, medium, high, critical`.
+    /// `low, medium, high, critical`; `info` where it is told without being an alarm.
     pub severity: &'static str,
     /// The column that is farthest off.
     pub metric: &'static str,

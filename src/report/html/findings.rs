@@ -1,7 +1,7 @@
 //! What changed, what is slow, what is strange.
 
 use super::{heads, more, severity_class, subject, table, tone_class};
-use crate::report::view::{Anomalies, Anomaly, Capped, Change, Changes, Slow, SlowStep};
+use crate::report::view::{Anomalies, Anomaly, Capped, Change, Changes, Degradation, Degradations, Slow, SlowStep};
 use crate::report::{charts, format};
 use maud::{Markup, html};
 
@@ -64,6 +64,28 @@ fn slow_step(step: &SlowStep, axis_end: f64) -> Markup {
             }
             p.muted.small { "Since " (step.opened_at) (super::actions::evidence(&step.evidence)) }
         }
+    }
+}
+
+pub(super) fn degradations(degradations: &Degradations) -> Markup {
+    let names = ["Step", "Severity", "#Took", "#Expected", "#Factor", "#Executions"];
+    let row = |one: &Degradation| {
+        html! {
+            tr {
+                td.name { (subject(&one.subject)) }
+                td { span class=(severity_class(&one.severity)) { (one.severity) } }
+                td.num { (one.observed) }
+                td.num { (one.expected) }
+                td.num { (one.factor) br; span.muted.small { (one.range) } }
+                td.num { (one.executions) }
+            }
+        }
+    };
+    let rows = html! { @for one in &degradations.items.items { (row(one)) } };
+    html! {
+        p { (degradations.sentence) }
+        (table("Largest loss first. Expected is what like executions took: of the same size, provider and hour of the week.", &heads(&names), &rows))
+        (more(&degradations.items, "steps", "degradations"))
     }
 }
 

@@ -4,6 +4,7 @@
 mod anomalies;
 mod changes;
 mod comparisons;
+mod degradations;
 mod experiments;
 mod forecasts;
 mod headline;
@@ -17,6 +18,7 @@ mod trends;
 pub use anomalies::{Anomalies, Anomaly};
 pub use changes::{Change, Changes, Spark, drawn_changes};
 pub use comparisons::{Comparison, Comparisons};
+pub use degradations::{Degradation, Degradations};
 pub use experiments::{Arm, Experiment, Experiments};
 pub use forecasts::{Band, Fan, Forecasts, forecast_candidates, forecast_grids};
 pub use headline::{Headline, Tile, WorkflowWeek};
@@ -65,6 +67,8 @@ pub struct View {
     pub recommendations: Option<Part<Recommendations>>,
     /// What will happen; none where the reader does not want it.
     pub forecasts: Option<Part<Forecasts>>,
+    /// What got slower in the latest window; none where nothing did.
+    pub degradations: Option<Degradations>,
     /// What is strange.
     pub anomalies: Part<Anomalies>,
     /// What worked.
@@ -204,6 +208,7 @@ pub fn view(published: &Published, params: &ViewParams) -> View {
         slow,
         recommendations,
         forecasts: params.include_forecasts.then(|| forecasts::forecasts(published, params.timezone)),
+        degradations: degradations::degradations(published, params.timezone),
         anomalies: anomalies::anomalies(published, params.timezone),
         experiments: experiments::experiments(published, params.timezone),
         comparisons: comparisons::comparisons(published),

@@ -87,6 +87,7 @@ fn missing(published: &Published) -> Vec<&'static str> {
         ("rollups", published.history.is_none()),
         ("model_scores", published.model_scores.is_none()),
         ("anomalies", published.anomalies.is_none()),
+        ("degradations", published.degradations.is_none()),
         ("change_points", published.change_points.is_none()),
         ("bottlenecks", published.bottlenecks.is_none()),
         ("comparisons", published.comparisons.is_none()),

@@ -24,7 +24,7 @@ published_table! {
     score: f64 => "ratio",
     /// Which way the farthest column is off: slow, fast, heavy, light, chatty, quiet, busy, idle, costly or cheap.
     direction: String,
-    /// low, medium, high or critical.
+    /// low, medium, high or critical; info: no alarm, for the budget of alarms is spent on stranger ones.
     severity: String,
     /// The column that is farthest off.
     metric: String,

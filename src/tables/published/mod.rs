@@ -14,6 +14,7 @@ mod baselines;
 mod bottlenecks;
 mod change_points;
 mod comparisons;
+mod degradations;
 mod experiments;
 mod forecasts;
 mod model_scores;
@@ -29,6 +30,7 @@ pub use bottlenecks::BottleneckRow;
 pub use change_points::ChangePointRow;
 pub use column::{Instant, Json, Value};
 pub use comparisons::ComparisonRow;
+pub use degradations::DegradationRow;
 pub use experiments::ExperimentResultRow;
 pub use forecasts::ForecastRow;
 pub use model_scores::ModelScoreRow;
@@ -43,13 +45,14 @@ pub use spec::{ColumnKind, ColumnSpec, Partition, TableSpec};
 pub use trends::TrendRow;
 
 /// Every published table, in the order of the flow.
-pub const TABLES: [&TableSpec; 14] = [
+pub const TABLES: [&TableSpec; 15] = [
     &ROLLUPS,
     &BaselineRow::SPEC,
     &PredictionRow::SPEC,
     &ModelScoreRow::SPEC,
     &AnomalyRow::SPEC,
     &ChangePointRow::SPEC,
+    &DegradationRow::SPEC,
     &BottleneckRow::SPEC,
     &ComparisonRow::SPEC,
     &TrendRow::SPEC,

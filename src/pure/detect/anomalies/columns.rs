@@ -14,6 +14,8 @@ pub(crate) struct Column {
     values: fn(&Samples) -> &[f64],
 }
 
+/// Which of [`COLUMNS`] says how long executions took.
+pub(crate) const DURATION: usize = 0;
 /// How many columns.
 pub(crate) const N_COLUMNS: usize = 6;
 

@@ -10,7 +10,7 @@ mod columns;
 mod residuals;
 mod tails;
 
-use self::columns::{COLUMNS, Column, N_COLUMNS};
+use self::columns::{COLUMNS, Column, DURATION, N_COLUMNS};
 use self::residuals::{ColumnNormal, MIN_STEP_ROWS, Residual, Resolved, frame};
 use self::tails::Tail;
 use crate::detect::{Skip, SkipSubject};
@@ -39,6 +39,13 @@ const FOREST_ROWS: usize = 4096;
 const ALIKE: f64 = 1.0;
 /// More than one in twenty executions is never strange.
 const MAX_ALARM_RATE: f64 = 0.05;
+/// Beyond the alarms, executions are told as long as no more than this share of all that are told is expected to be
+/// ordinary.
+const FALSE_DISCOVERIES: f64 = 0.5;
+/// Factor between rates that are tried for that.
+const RATE_STEP: f64 = 1.25;
+/// Severity of an execution that is told without being an alarm.
+const NO_ALARM: &str = "info";
 /// Surprise at which the score is a half.
 const HALF_SCORE: f64 = 15.0;
 
@@ -77,8 +84,10 @@ struct Detector {
     /// In the order of [`COLUMNS`]; none where a column is unknown.
     columns: Vec<Option<ColumnNormal>>,
     forest: Option<(Forest, Tail)>,
-    /// Surprise beyond which an execution is an anomaly.
+    /// Surprise beyond which an execution is an alarm.
     threshold: f64,
+    /// Surprise beyond which an execution is told; not above `threshold`.
+    told_from: f64,
     /// Share of ordinary executions that may be called anomalies.
     alarm_rate: f64,
 }
@@ -136,14 +145,28 @@ impl Detectors {
         anomalies
     }
 
-    /// Alarms by workflow type: how many `anomalies` there are among the executions of `samples`.
+    /// How far durations of `rows`, which are of one workflow type, lie off what is expected of them, as logarithms of
+    /// milliseconds; those of which that is not known are left out.
+    pub(crate) fn durations(&self, workflow_type: &str, samples: &Samples, rows: &[u32]) -> Vec<(u32, Residual)> {
+        let normal = self.groups.get(workflow_type).and_then(|group| group.columns.get(DURATION)?.as_ref());
+        let (Some(normal), Some(column)) = (normal, COLUMNS.get(DURATION)) else { return Vec::new() };
+        let data = frame(samples, rows);
+        let resolved = normal.resolve(&data, &samples.vocabulary);
+        let residual =
+            |(at, &row): (usize, &u32)| Some((row, resolved.residual(&data, at, column.log(samples, row as usize))?));
+        data.rows.iter().enumerate().filter_map(residual).collect()
+    }
+
+    /// Alarms by workflow type: how many of `anomalies` are (all but those of severity `info`), and how many executions
+    /// `samples` holds.
     #[must_use]
     pub fn alarm_rates(&self, samples: &Samples, anomalies: &[Anomaly]) -> BTreeMap<String, AlarmRate> {
         let mut rates: BTreeMap<u32, AlarmRate> = BTreeMap::new();
         for &code in &samples.workflow_type {
             rates.entry(code).or_default().n_judged += 1;
         }
-        for code in anomalies.iter().filter_map(|anomaly| samples.workflow_type.get(anomaly.row)) {
+        let alarms = anomalies.iter().filter(|anomaly| anomaly.severity != NO_ALARM);
+        for code in alarms.filter_map(|anomaly| samples.workflow_type.get(anomaly.row)) {
             rates.entry(*code).or_default().n_alarms += 1;
         }
         let of_type = |(code, rate): (u32, AlarmRate)| {
@@ -219,9 +242,10 @@ impl Detector {
             return (None, Some(skip(name, reason)));
         }
         let alarm_rate = alarm_rate(weekly.unwrap_or_else(|| weekly_executions(&data, samples)), params.sensitivity);
-        let mut detector = Self { columns, forest: None, threshold: f64::INFINITY, alarm_rate };
+        let mut detector =
+            Self { columns, forest: None, threshold: f64::INFINITY, told_from: f64::INFINITY, alarm_rate };
         detector.forest = grow(&all, params.seed);
-        detector.threshold = detector.learn_threshold(&all, alarm_rate);
+        detector.learn_thresholds(&all);
         let young = data.step.codes.iter().filter(|&&code| !detector.knows(&samples.vocabulary, code)).count();
         let reason = || format!("{young} steps with fewer than {MIN_STEP_ROWS} executions have no normal yet");
         (Some(detector), (young > 0).then(|| skip(name, reason())))
@@ -273,18 +297,38 @@ impl Detector {
         leading
     }
 
-    /// The surprise that ordinary executions exceed at `rate`: the most surprising of n columns, each of which exceeds it
-    /// at an n-th of that, and what the forest adds to executions as surprising. Not what all executions exceed at that
-    /// rate, for among them the true anomalies would use up the promise.
-    fn learn_threshold(&self, all: &[Deviations], rate: f64) -> f64 {
-        let of_column = (self.n_columns() / rate).ln();
+    /// Learns from which surprise an execution is an alarm, and from which it is told.
+    ///
+    /// Alarms keep to their rate among ordinary executions: the threshold is what they exceed at it, not what all
+    /// executions do, for among those the true anomalies would use up the promise. Where a series has many executions
+    /// that rate is tiny, and most true anomalies lie below; so those are told that are found at a rate of false
+    /// discoveries (Benjamini and Hochberg, JRSS B 57, 1995).
+    fn learn_thresholds(&mut self, all: &[Deviations]) {
         let alone = all.iter().map(|row| self.leading(row));
-        let mut added: Vec<f64> = alone
+        let both: Vec<(f64, f64)> = alone
             .zip(self.surprises(all))
             .filter_map(|(alone, both)| Some((alone?.surprise, both?.surprise)))
-            .filter(|(alone, _)| (alone - of_column).abs() <= ALIKE)
-            .map(|(alone, both)| both - alone)
             .collect();
+        let threshold = self.exceeded_at(&both, self.alarm_rate);
+        let mut surprises: Vec<f64> = both.iter().map(|(_, both)| *both).collect();
+        surprises.sort_unstable_by(f64::total_cmp);
+        let rates = std::iter::successors(Some(self.alarm_rate), |rate| Some(rate * RATE_STEP));
+        let is_found = |&(rate, from): &(f64, f64)| {
+            let n_told = surprises.len() - surprises.partition_point(|surprise| *surprise <= from);
+            rate * count(surprises.len()) <= FALSE_DISCOVERIES * count(n_told)
+        };
+        let tried = rates.take_while(|rate| *rate <= MAX_ALARM_RATE).map(|rate| (rate, self.exceeded_at(&both, rate)));
+        let told_from = tried.filter(is_found).last().map_or(threshold, |(_, from)| from);
+        (self.threshold, self.told_from) = (threshold, told_from.min(threshold));
+    }
+
+    /// The surprise that ordinary executions exceed at `rate`: the most surprising of n columns, each of which exceeds it
+    /// at an n-th of that, and what the forest adds to executions as surprising. `both` holds, of each execution, the
+    /// surprise of its leading column alone and with the forest's.
+    fn exceeded_at(&self, both: &[(f64, f64)], rate: f64) -> f64 {
+        let of_column = (self.n_columns() / rate).ln();
+        let alike = both.iter().filter(|(alone, _)| (alone - of_column).abs() <= ALIKE);
+        let mut added: Vec<f64> = alike.map(|(alone, both)| both - alone).collect();
         of_column + if added.is_empty() { FOREST_WEIGHT * of_column } else { median(&mut added) }
     }
 
@@ -294,7 +338,7 @@ impl Detector {
         let all: Vec<Residuals> = (0..data.len()).map(|row| residuals(&resolved, &data, samples, row)).collect();
         let deviations: Vec<Deviations> = all.iter().map(|row| row.map(deviation)).collect();
         let from = self.forest_from();
-        let is_strange = |leading: &Leading| leading.surprise >= from && leading.surprise > self.threshold;
+        let is_strange = |leading: &Leading| leading.surprise >= from && leading.surprise > self.told_from;
         let judged = self.surprises(&deviations).into_iter().zip(&all).zip(&data.rows);
         judged
             .filter_map(|((leading, residuals), &row)| {
@@ -348,9 +392,10 @@ impl Detector {
     }
 }
 
-/// By how much rarer an execution is than the rarest that is no anomaly: in factors of ten, a thousand, a million.
+/// By how much rarer an execution is than the rarest that is no alarm: in factors of ten, a thousand, a million.
 fn severity(excess: f64) -> &'static str {
     match excess / std::f64::consts::LN_10 {
+        e if e <= 0.0 => NO_ALARM,
         e if e < 1.0 => "low",
         e if e < 3.0 => "medium",
         e if e < 6.0 => "high",
@@ -390,6 +435,11 @@ fn grow(all: &[Deviations], seed: u64) -> Option<(Forest, Tail)> {
 fn alarm_rate(weekly: f64, sensitivity: f64) -> f64 {
     let rate = sensitivity / weekly;
     if rate.is_finite() { rate.clamp(1e-9, MAX_ALARM_RATE) } else { MAX_ALARM_RATE }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn count(n: usize) -> f64 {
+    n as f64
 }
 
 /// Executions per series and week.
@@ -504,6 +554,26 @@ mod tests {
         );
         let thinned = fit(Some(840.0)).alarm_rates(&samples, &[])["w"];
         assert!((thinned.promised - 0.001).abs() < 1e-12 && thinned.n_alarms == 0);
+    }
+
+    #[test]
+    fn what_the_budget_leaves_out_is_told_without_an_alarm() {
+        let mut samples = history();
+        for row in (10..600).step_by(60) {
+            samples.duration_ms[row] *= 4.0;
+        }
+        let told = |sensitivity| {
+            let (detectors, _) = fit_detectors(&samples, &BTreeMap::new(), &params(sensitivity));
+            let told = detectors.score(&samples, Level::DEFAULT);
+            let alarms = told.iter().filter(|anomaly| anomaly.severity != NO_ALARM).count();
+            assert_eq!(detectors.alarm_rates(&samples, &told)["w"].n_alarms, alarms as u64);
+            let faults = told.iter().filter(|anomaly| anomaly.row % 60 == 10).count();
+            (told.len(), alarms, faults)
+        };
+        let (all, alarms, faults) = told(1e-4);
+        assert!(alarms < faults && faults >= 8 && all <= 2 * faults, "{alarms} alarms, {faults} faults, {all} told");
+        let (all, alarms, _) = told(1.0);
+        assert_eq!(all, alarms, "the budget covers all");
     }
 
     #[test]

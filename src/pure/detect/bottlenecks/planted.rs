@@ -118,6 +118,7 @@ impl World {
                 sample_size: 10,
                 method: "median",
                 regime_start_us: 0,
+                regime_end_us: i64::MAX,
             }),
             trends: Vec::new(),
             forecast: None,
