@@ -30,7 +30,7 @@ const RUN_COLUMNS: [&str; 15] = [
 ];
 
 /// The columns of `steps` that the job looks at.
-const STEP_COLUMNS: [&str; 26] = [
+const STEP_COLUMNS: [&str; 27] = [
     steps::RUN_ID,
     steps::WORKFLOW_ID,
     steps::WORKFLOW_TYPE,
@@ -51,6 +51,7 @@ const STEP_COLUMNS: [&str; 26] = [
     steps::API_CALLS,
     steps::NETWORK_BYTES,
     steps::INPUT_BYTES,
+    steps::OUTPUT_BYTES,
     steps::TOKENS_IN,
     steps::TOKENS_OUT,
     steps::COST_USD,

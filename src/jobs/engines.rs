@@ -10,7 +10,7 @@ use crate::pure::detect::anomalies::{AlarmRate, Detectors, fit_detectors};
 use crate::pure::detect::bottlenecks::bottlenecks;
 use crate::pure::detect::common::CommonChanges;
 use crate::pure::detect::conditioned::{Days, conditioned};
-use crate::pure::detect::degradations::{Degradation, Regimes, degradations};
+use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Skip, SkipSubject};
 use crate::pure::forecast::forecast_series;
 use crate::pure::learn::champion::{Champion, Elected, Election, ElectionParams, elect};
@@ -63,7 +63,7 @@ pub(crate) struct Standing {
 /// Runs the stages that are asked for, and what they need of one another. The series are given up once they are
 /// learned from: they are the larger part of the history, and nothing later looks at them.
 pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stages, standing: Standing) -> Findings {
-    let (mut findings, as_of_us) = (Findings::default(), standing.as_of_us);
+    let mut findings = Findings::default();
     if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
         timed("series", || learn_series(history, settings, stages, &mut findings));
     }
@@ -79,14 +79,6 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
             findings.detectors = detectors;
             findings.skips.extend(skips);
         });
-        timed("degradations", || {
-            let regimes = regimes(&findings.analyses);
-            let params = &settings.degradations;
-            let (found, skips) = degradations(&history.samples, &findings.detectors, &regimes, as_of_us, params);
-            drop(regimes);
-            findings.degradations = found;
-            findings.skips.extend(skips);
-        });
     }
     if stages.any(&[Stage::Comparisons, Stage::Recommendations]) {
         timed("comparisons", || findings.comparisons = compare(&history.samples, &settings.compare));
@@ -96,17 +88,6 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
         timed("recommendations", || recommend_changes(history, settings, &mut findings));
     }
     findings
-}
-
-/// The regimes that are normal for the durations of steps.
-fn regimes(analyses: &[Analysis]) -> Regimes<'_> {
-    let durations = analyses.iter().filter(|analysis| analysis.key.metric == Metric::ExecutionTime);
-    let steps = durations.filter_map(|analysis| {
-        let baseline = analysis.baseline.as_ref()?;
-        let key = (analysis.key.workflow_id.as_str(), analysis.key.step.as_deref()?);
-        Some((key, (baseline.regime_start_us, baseline.regime_end_us)))
-    });
-    steps.collect()
 }
 
 /// Executions per series (workflow and step) and week, by workflow type: all of them, where samples may be thinned.

@@ -1,6 +1,6 @@
 //! The main job, as a list of steps.
 
-use super::anomalies::score_new;
+use super::anomalies::{Times, find_degradations, score_new};
 use super::days::{self, give_up, on_cpu};
 use super::engines::{Standing, analyse};
 use super::experiments::judge_all;
@@ -117,13 +117,14 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     .await?;
     findings.skips.append(&mut registry.skips);
     let previous = ledger.previous_as_of(&config.job, as_of);
-    let anomalies = match request.stages.has(Stage::Anomalies) {
-        true => {
-            score_new(&places.lake, &window, &reduced.latest_us, &mut findings, previous, as_of, settings.anomaly_level)
-                .await?
-        }
-        false => Vec::new(),
-    };
+    let mut anomalies = Vec::new();
+    if request.stages.has(Stage::Anomalies) {
+        let times = Times::new(previous, as_of, settings.degradations.window_us);
+        let level = settings.anomaly_level;
+        let mut scored = score_new(&places.lake, &window, &reduced.latest_us, &mut findings, times, level).await?;
+        find_degradations(&history.samples, &scored, &mut findings, times.until_us(), &settings.degradations);
+        anomalies.append(&mut scored.anomalies);
+    }
     let experiments = judge_all(&history.arms, &settings.experiments, as_of.timestamp_micros());
     let context = outputs::Context::of(&places.results, &ledger, config, as_of).await?;
     let mut tables =

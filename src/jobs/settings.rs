@@ -148,6 +148,8 @@ fn recommend_params(config: &Config, replay: EnsembleParams) -> recommend::Param
             enabled: caching.enabled,
             default_ttl_s: caching.default_ttl.as_secs_f64(),
             ttl_s_by_step_type: ttl_by_step_type.collect(),
+            max_cache_bytes: caching.max_cache_bytes as f64,
+            hit_rate_threshold: caching.cache_hit_rate_threshold,
             ..defaults.caching
         },
         parallel: recommend::Parallel {

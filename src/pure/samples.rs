@@ -88,6 +88,8 @@ pub struct Samples {
     pub upstream_bytes: Vec<f64>,
     /// Executions of its run that come before its step, and itself, known before the start.
     pub step_count: Vec<f64>,
+    /// Outcome: size of what came out.
+    pub output_bytes: Vec<f64>,
     /// Outcome: how long it took.
     pub duration_ms: Vec<f64>,
     /// Outcome: peak memory.

@@ -66,6 +66,8 @@ pub struct Executions {
     pub network_bytes: Vec<f64>,
     /// Input size.
     pub input_bytes: Vec<f64>,
+    /// Size of what came out; of steps only.
+    pub output_bytes: Vec<f64>,
     /// Tokens in.
     pub tokens_in: Vec<f64>,
     /// Tokens in and out.
@@ -248,6 +250,7 @@ fn step_columns(frame: &DataFrame, words: &mut Vocabulary, as_of_us: i64) -> Res
     rows.cpu_request = floats(frame, steps::CPU_REQUEST)?;
     rows.api_calls = floats(frame, steps::API_CALLS)?;
     rows.network_bytes = floats(frame, steps::NETWORK_BYTES)?;
+    rows.output_bytes = floats(frame, steps::OUTPUT_BYTES)?;
     rows.tokens_in = floats(frame, steps::TOKENS_IN)?;
     let tokens_out = floats(frame, steps::TOKENS_OUT)?;
     rows.tokens = rows.tokens_in.iter().zip(&tokens_out).map(|(&a, &b)| known_sum(a, b)).collect();

@@ -177,6 +177,7 @@ fn columns(rows: &Executions, upstream: &Upstream, chosen: &[usize], mut recode:
         started_us: chosen.iter().map(|&i| rows.bucket_us[i]).collect(),
         ended_us: chosen.iter().map(|&i| rows.ended_us[i]).collect(),
         input_bytes: floats(&rows.input_bytes),
+        output_bytes: floats(&rows.output_bytes),
         tokens_in: floats(&rows.tokens_in),
         upstream_bytes: floats(&upstream.bytes),
         step_count: floats(&upstream.steps),
@@ -215,6 +216,7 @@ fn append_columns(all: &mut Samples, day: Samples, translate: &impl Fn(u32) -> u
         started_us,
         ended_us,
         input_bytes,
+        output_bytes,
         tokens_in,
         upstream_bytes,
         step_count,
@@ -252,6 +254,7 @@ fn append_columns(all: &mut Samples, day: Samples, translate: &impl Fn(u32) -> u
     all.started_us.extend(started_us);
     all.ended_us.extend(ended_us);
     all.input_bytes.extend(input_bytes);
+    all.output_bytes.extend(output_bytes);
     all.tokens_in.extend(tokens_in);
     all.upstream_bytes.extend(upstream_bytes);
     all.step_count.extend(step_count);
@@ -342,6 +345,7 @@ mod tests {
             api_calls: float(),
             network_bytes: float(),
             input_bytes: float(),
+            output_bytes: float(),
             tokens_in: float(),
             tokens: float(),
             cost_usd: float(),

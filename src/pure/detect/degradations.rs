@@ -88,25 +88,47 @@ pub struct Degradation {
 /// Beginning and end of the regime that is normal for a workflow's step.
 pub type Regimes<'a> = BTreeMap<(&'a str, &'a str), (i64, i64)>;
 
-/// The degradations of the window that ends at `as_of_us`, the largest loss first, under one false discovery rate over all
-/// steps that could be judged. `regimes` says, by workflow and step, which executions are normal; a step that is not in it
-/// is compared with those of the last `baseline_days`. What ran in the window and could not be judged is counted in a skip
-/// of its workflow type.
+/// The degradations among `recent`, the executions that ended in the window up to `as_of_us` in parts that have words of
+/// their own, beside `samples`, those before it. The largest loss comes first; one false discovery rate covers all steps
+/// that could be judged. `regimes` says, by workflow and step, which executions are normal; a step that is not in it is
+/// compared with those of the last `baseline_days`. What ran in the window and could not be judged is counted in a skip of
+/// its workflow type.
 #[must_use]
 pub fn degradations(
     samples: &Samples,
+    recent: &[Samples],
     detectors: &Detectors,
     regimes: &Regimes<'_>,
     as_of_us: i64,
     params: &DegradationParams,
 ) -> (Vec<Degradation>, Vec<Skip>) {
     let window_us = (as_of_us.saturating_sub(params.window_us), as_of_us);
+    let is_now = |ended_us: i64| ended_us > window_us.0 && ended_us <= window_us.1;
+    let mut now: BTreeMap<&str, BySeries<'_>> = BTreeMap::new();
+    for part in recent {
+        for (workflow_type, rows) in groups(part) {
+            let of_type = now.entry(workflow_type).or_default();
+            beside(detectors, workflow_type, part, &rows, |_, ended_us| is_now(ended_us), of_type);
+        }
+    }
+    let from_us = as_of_us.saturating_sub(i64::from(params.baseline_days).saturating_mul(DAY_US));
+    let of_samples = groups(samples);
     let (mut judged, mut skips) = (Vec::new(), Vec::new());
-    for (workflow_type, rows) in groups(samples) {
-        let of_type = OfType { samples, detectors, workflow_type, window_us, params };
-        let (found, n_left_out) = of_type.judge(&rows, regimes);
+    for (workflow_type, now) in now {
+        let mut before = BySeries::new();
+        let is_normal = |series: Series<'_>, ended_us: i64| {
+            let (start_us, end_us) = regimes.get(&series).copied().unwrap_or((i64::MIN, i64::MAX));
+            let from_us = from_us.max(start_us);
+            now.contains_key(&series) && ended_us >= from_us && ended_us < end_us && ended_us <= window_us.0
+        };
+        let rows = of_samples.get(workflow_type).map_or(&[][..], Vec::as_slice);
+        beside(detectors, workflow_type, samples, rows, is_normal, &mut before);
+        let found: Vec<Degradation> = now
+            .iter()
+            .filter_map(|(series, now)| judge(workflow_type, *series, now, before.get(series)?, window_us, params))
+            .collect();
+        skips.extend((found.len() < now.len()).then(|| skip(workflow_type, now.len() - found.len())));
         judged.extend(found);
-        skips.extend((n_left_out > 0).then(|| skip(workflow_type, n_left_out)));
     }
     let p_values: Vec<f64> = judged.iter().map(|one| one.p_value).collect();
     let limit = benjamini_hochberg(&p_values, judged.len(), FALSE_DISCOVERIES);
@@ -131,14 +153,10 @@ fn skip(workflow_type: &str, n: usize) -> Skip {
     Skip { analysis: ANALYSIS, subject, reason }
 }
 
-/// One workflow type.
-struct OfType<'a> {
-    samples: &'a Samples,
-    detectors: &'a Detectors,
-    workflow_type: &'a str,
-    window_us: (i64, i64),
-    params: &'a DegradationParams,
-}
+/// A workflow and a step of it.
+type Series<'a> = (&'a str, &'a str);
+
+type BySeries<'a> = BTreeMap<Series<'a>, Vec<Beside>>;
 
 /// An execution beside its like.
 #[derive(Debug, Clone, Copy)]
@@ -150,76 +168,60 @@ struct Beside {
     excess: f64,
 }
 
-impl OfType<'_> {
-    /// The steps that can be judged, each as if it had degraded, and how many can't be.
-    fn judge(&self, rows: &[u32], regimes: &Regimes<'_>) -> (Vec<Degradation>, usize) {
-        let mut series: BTreeMap<(u32, u32), Vec<u32>> = BTreeMap::new();
-        let mut is_running: BTreeMap<(u32, u32), bool> = BTreeMap::new();
-        let from_us = self.window_us.1.saturating_sub(i64::from(self.params.baseline_days).saturating_mul(DAY_US));
-        for &row in rows {
-            let Some((key, ended_us)) = self.place(row) else { continue };
-            if ended_us > from_us && ended_us <= self.window_us.1 {
-                series.entry(key).or_default().push(row);
-                *is_running.entry(key).or_default() |= ended_us > self.window_us.0;
-            }
-        }
-        series.retain(|key, _| is_running.get(key) == Some(&true));
-        let judged: Vec<Degradation> =
-            series.iter().filter_map(|(key, rows)| self.judge_series(*key, rows, regimes)).collect();
-        let n_left_out = series.len() - judged.len();
-        (judged, n_left_out)
-    }
-
-    /// Workflow and step of an execution, and its end; none for answers from a cache.
-    fn place(&self, row: u32) -> Option<((u32, u32), i64)> {
+/// Puts the executions of one workflow type that are wanted, by series and end, to their series.
+fn beside<'a>(
+    detectors: &Detectors,
+    workflow_type: &str,
+    samples: &'a Samples,
+    rows: &[u32],
+    is_wanted: impl Fn(Series<'a>, i64) -> bool,
+    into: &mut BySeries<'a>,
+) {
+    let series = |row: u32| -> Option<(Series<'a>, i64)> {
         let at = row as usize;
-        let samples = self.samples;
-        if *samples.cache_hit.get(at)? {
-            return None;
+        let word = |code| samples.vocabulary.word(code);
+        Some(((word(*samples.workflow_id.get(at)?)?, word(*samples.step.get(at)?)?), *samples.ended_us.get(at)?))
+    };
+    let is_chosen = |row: &u32| series(*row).is_some_and(|(series, ended_us)| is_wanted(series, ended_us));
+    let chosen: Vec<u32> = rows.iter().copied().filter(is_chosen).collect();
+    for (row, residual) in detectors.durations(workflow_type, samples, &chosen) {
+        if let Some((series, ended_us)) = series(row) {
+            let one = Beside { ended_us, expected: residual.expected, excess: residual.z * residual.scale };
+            into.entry(series).or_default().push(one);
         }
-        Some(((*samples.workflow_id.get(at)?, *samples.step.get(at)?), *samples.ended_us.get(at)?))
     }
+}
 
-    fn judge_series(&self, (workflow, step): (u32, u32), rows: &[u32], regimes: &Regimes<'_>) -> Option<Degradation> {
-        let word = |code| self.samples.vocabulary.word(code);
-        let (workflow_id, step) = (word(workflow)?, word(step)?);
-        let regime = regimes.get(&(workflow_id, step)).copied().unwrap_or((i64::MIN, i64::MAX));
-        let all: Vec<Beside> = self.beside(rows);
-        let now: Vec<Beside> = all.iter().filter(|one| one.ended_us > self.window_us.0).copied().collect();
-        let is_normal =
-            |one: &&Beside| one.ended_us <= self.window_us.0 && one.ended_us >= regime.0 && one.ended_us < regime.1;
-        let before: Vec<Beside> = all.iter().filter(is_normal).copied().collect();
-        let first_us = before.iter().map(|one| one.ended_us).min()?;
-        if now.len() < MIN_NOW || before.len() < MIN_BEFORE || self.window_us.0 - first_us < MIN_HISTORY_US {
-            return None;
-        }
-        let like = Like::of(&before, self.window_us.0, self.params.window_us)?;
-        let Loss { mean, se } = like.loss(&now)?;
-        let half = dist::t_quantile(1.0 - 0.5 * self.params.level.alpha(), like.df) * se;
-        let expected = mean_of(now.iter().map(|one| one.expected))? + like.centre;
-        Some(Degradation {
-            workflow_type: self.workflow_type.to_owned(),
-            workflow_id: workflow_id.to_owned(),
-            step: step.to_owned(),
-            n: now.len(),
-            n_before: before.len(),
-            observed_ms: (expected + mean).exp(),
-            expected_ms: expected.exp(),
-            ratio: mean.exp(),
-            interval: Interval { lower: (mean - half).exp(), upper: (mean + half).exp(), level: self.params.level },
-            p_value: dist::t_sf(mean / se, like.df),
-            window_us: self.window_us,
-        })
+/// A step as if it had degraded; none where it can't be judged.
+fn judge(
+    workflow_type: &str,
+    (workflow_id, step): Series<'_>,
+    now: &[Beside],
+    before: &[Beside],
+    window_us: (i64, i64),
+    params: &DegradationParams,
+) -> Option<Degradation> {
+    let first_us = before.iter().map(|one| one.ended_us).min()?;
+    if now.len() < MIN_NOW || before.len() < MIN_BEFORE || window_us.0 - first_us < MIN_HISTORY_US {
+        return None;
     }
-
-    fn beside(&self, rows: &[u32]) -> Vec<Beside> {
-        let residuals = self.detectors.durations(self.workflow_type, self.samples, rows);
-        let known = residuals.into_iter().filter_map(|(row, residual)| {
-            let ended_us = *self.samples.ended_us.get(row as usize)?;
-            Some(Beside { ended_us, expected: residual.expected, excess: residual.z * residual.scale })
-        });
-        known.collect()
-    }
+    let like = Like::of(before, window_us.0, params.window_us)?;
+    let Loss { mean, se } = like.loss(now)?;
+    let half = dist::t_quantile(1.0 - 0.5 * params.level.alpha(), like.df) * se;
+    let expected = mean_of(now.iter().map(|one| one.expected))? + like.centre;
+    Some(Degradation {
+        workflow_type: workflow_type.to_owned(),
+        workflow_id: workflow_id.to_owned(),
+        step: step.to_owned(),
+        n: now.len(),
+        n_before: before.len(),
+        observed_ms: (expected + mean).exp(),
+        expected_ms: expected.exp(),
+        ratio: mean.exp(),
+        interval: Interval { lower: (mean - half).exp(), upper: (mean + half).exp(), level: params.level },
+        p_value: dist::t_sf(mean / se, like.df),
+        window_us,
+    })
 }
 
 /// What like executions did: one-way analysis of variance over windows (Searle, Casella and McCulloch, Variance
@@ -331,7 +333,8 @@ mod tests {
     fn found(samples: &Samples, until_hour: i64, regimes: &Regimes<'_>) -> (Vec<Degradation>, Vec<Skip>) {
         let (detectors, _) = fit_detectors(samples, &BTreeMap::new(), &AnomalyParams::default());
         let params = DegradationParams::default();
-        degradations(samples, &detectors, regimes, MONDAY_US + until_hour * HOUR_US, &params)
+        let recent = std::slice::from_ref(samples);
+        degradations(samples, recent, &detectors, regimes, MONDAY_US + until_hour * HOUR_US, &params)
     }
 
     const WEDNESDAY: i64 = (WEEKS * 7 + 2) * 24 + 15;

@@ -29,6 +29,7 @@ pub(crate) fn push(samples: &mut Samples, workflow_type: &str, step: &str, input
     samples.duration_ms.push(duration_ms);
     for column in [
         &mut samples.tokens_in,
+        &mut samples.output_bytes,
         &mut samples.upstream_bytes,
         &mut samples.step_count,
         &mut samples.memory_mb,

@@ -1,20 +1,27 @@
 //! `CACHING`: keep results that are asked for again.
 //!
 //! The recorded stream of cache keys of a step is answered by a simulated cache: least recently used goes first, a result
-//! is valid for the configured time from its end, and not before it. The records do not hold the size of a result; the size
-//! of its input stands for it. Steps that hit often already are left alone.
+//! is valid for some time from its end, and not before it. How long is searched: from the configured time upwards, the
+//! shortest that answers nearly as much as the longest. Where the size of results is not recorded, that of the cache does
+//! not bind. Every execution with a key pays for a look-up. Steps whose cache works are left alone.
 
-use super::proposal::{Draft, MIN_SHARE, Money, Proposal, Terms, set};
+use super::proposal::{Draft, Money, Proposal, Terms, set};
 use super::{Caching, Case};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::percent;
 use crate::graph::{Change, Ensemble, Scratch};
 use crate::series::Metric;
+use crate::stats::dist::wilson;
 use statrs::distribution::{ContinuousCDF, Normal};
 use std::collections::{BTreeMap, HashMap};
 
-/// A cache that would answer fewer of the executions that ran is not worth its upkeep.
-const MIN_HIT_RATE: f64 = 0.10;
+/// Longer times for which results may be kept, beside the configured one: six hours, a day, a week, a month, a quarter.
+const LONGER_TTLS_S: [f64; 5] = [21_600.0, 86_400.0, 604_800.0, 2_592_000.0, 7_776_000.0];
+/// The shortest time is proposed that answers this share of what the longest does.
+const ENOUGH: f64 = 0.9;
+/// The share that is answered is more than this, beyond what chance would have.
+const MIN_HIT_RATE: f64 = 0.01;
+const HIT_RATE_LEVEL: f64 = 0.9;
 
 const TERMS: Terms = Terms {
     kind: "CACHING",
@@ -42,21 +49,18 @@ fn draft(
     scratch: &mut Scratch,
 ) -> Option<Draft> {
     let config = &case.params.caching;
-    let ttl_s = ttl_s(config, executions);
     let since_us = ensemble.span_us().0;
-    let simulated = simulate(executions, ttl_s, config.max_cache_bytes, since_us);
-    let recorded_rate = simulated.n_recorded_hits as f64 / simulated.n_keyed.max(1) as f64;
-    let hit_rate = simulated.n_saved as f64 / simulated.n_ran.max(1) as f64;
-    if simulated.n_keyed < config.min_samples.max(1)
-        || recorded_rate >= config.hit_rate_threshold
-        || hit_rate < MIN_HIT_RATE
-    {
+    let (ttl_s, simulated) = shortest_enough(config, executions, since_us)?;
+    let (hit_rate, _) = wilson(simulated.n_saved as f64, simulated.n_ran as f64, HIT_RATE_LEVEL);
+    let could_answer = (simulated.n_recorded_hits + simulated.n_saved) as f64;
+    let works = simulated.n_recorded_hits as f64 >= config.hit_rate_threshold * could_answer;
+    if simulated.n_keyed < config.min_samples.max(1) || works || hit_rate <= MIN_HIT_RATE {
         return None;
     }
     let changes = vec![Change::Speedup { step: step.into(), factor: 1.0 - simulated.share_of_time }];
     let saving = ensemble.saving(&changes, scratch).ok()?;
     let money = money(&simulated, case.history.cost_since(since_us), ensemble);
-    if saving.share < MIN_SHARE && money.is_none_or(|money| money.share < MIN_SHARE) {
+    if saving.share <= 0.0 && money.is_none() {
         return None;
     }
     let found = case.bottlenecks.iter().find(|b| b.kind == "cache_miss" && b.step.as_deref() == Some(step));
@@ -66,11 +70,7 @@ fn draft(
     Some(Draft {
         terms: TERMS,
         target: step.to_owned(),
-        title: format!(
-            "Keep the results of {step} for {ttl_s:.0} s: {} of the {} executions with a cache key that ran would be answered",
-            percent(hit_rate),
-            simulated.n_ran,
-        ),
+        title: title(step, ttl_s, &simulated),
         saving,
         money,
         changes,
@@ -80,6 +80,36 @@ fn draft(
         ],
         evidence,
     })
+}
+
+fn title(step: &str, ttl_s: f64, simulated: &Simulated) -> String {
+    let answered = percent(simulated.n_saved as f64 / simulated.n_ran.max(1) as f64);
+    let size = if simulated.n_of_unknown_size > 0 { " if the cache has room for their results" } else { "" };
+    format!(
+        "Keep the results of {step} for {}: {answered} of the {} executions with a cache key that ran would be answered{size}",
+        lasting(ttl_s),
+        simulated.n_ran,
+    )
+}
+
+/// Seconds in the largest unit in which they are whole.
+fn lasting(seconds: f64) -> String {
+    let units = [(86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute")];
+    let whole = units.iter().find(|(length, _)| seconds >= *length && seconds % length == 0.0);
+    let (n, unit) = whole.map_or((seconds, "second"), |(length, unit)| (seconds / length, *unit));
+    format!("{n} {unit}{}", if n == 1.0 { "" } else { "s" })
+}
+
+/// The shortest time for which results should be kept, with what a cache would then have done; none where no execution has
+/// a key.
+fn shortest_enough(config: &Caching, executions: &Executions<'_>, since_us: i64) -> Option<(f64, Simulated)> {
+    if executions.rows.iter().all(|row| executions.cache_key(*row).is_none()) {
+        return None;
+    }
+    let simulated = |ttl_s: f64| (ttl_s, simulate(executions, ttl_s, config, since_us));
+    let tried: Vec<(f64, Simulated)> = ttls_s(config, executions).into_iter().map(simulated).collect();
+    let most = tried.iter().map(|(_, simulated)| simulated.n_saved).max()?;
+    tried.into_iter().find(|(_, simulated)| simulated.n_saved as f64 >= ENOUGH * most as f64)
 }
 
 /// Saved per replayed run; the interval is that of a sum of as many amounts as executions were saved (compound Poisson).
@@ -94,10 +124,17 @@ fn money(simulated: &Simulated, total_usd: f64, ensemble: &Ensemble) -> Option<M
     Some(Money { usd, lower: (usd - spread).max(0.0), upper: usd + spread, share: simulated.saved_usd / total_usd })
 }
 
-fn ttl_s(config: &Caching, executions: &Executions<'_>) -> f64 {
+/// The configured time, then longer ones, unless the step's type has a time of its own.
+fn ttls_s(config: &Caching, executions: &Executions<'_>) -> Vec<f64> {
     let code = executions.rows.last().and_then(|row| executions.samples.step_type.get(*row as usize));
     let step_type = code.and_then(|code| executions.samples.vocabulary.word(*code));
-    step_type.and_then(|name| config.ttl_s_by_step_type.get(name)).copied().unwrap_or(config.default_ttl_s)
+    match step_type.and_then(|name| config.ttl_s_by_step_type.get(name)) {
+        Some(own) => vec![*own],
+        None => {
+            let longer = LONGER_TTLS_S.into_iter().filter(|ttl_s| *ttl_s > config.default_ttl_s);
+            std::iter::once(config.default_ttl_s).chain(longer).collect()
+        }
+    }
 }
 
 /// What a cache would have done.
@@ -110,7 +147,10 @@ pub(super) struct Simulated {
     pub(super) n_ran: usize,
     /// Of those, how many the simulated cache would have answered.
     pub(super) n_saved: usize,
-    /// The time of these, as a share of the time of all executions of the step, since the given start.
+    /// Results that were kept without their size being known.
+    pub(super) n_of_unknown_size: usize,
+    /// The time of these, less that of all look-ups, as a share of the time of all executions of the step, since the given
+    /// start.
     pub(super) share_of_time: f64,
     /// What these cost since then.
     pub(super) saved_usd: f64,
@@ -118,23 +158,24 @@ pub(super) struct Simulated {
     pub(super) saved_usd_squared: f64,
 }
 
-pub(super) fn simulate(executions: &Executions<'_>, ttl_s: f64, max_bytes: f64, since_us: i64) -> Simulated {
+pub(super) fn simulate(executions: &Executions<'_>, ttl_s: f64, config: &Caching, since_us: i64) -> Simulated {
     let ttl_us = (ttl_s.max(0.0) * 1e6).min(i64::MAX as f64) as i64;
-    let mut cache = Lru { ttl_us, max_bytes, ..Lru::default() };
+    let mut cache = Lru { ttl_us, max_bytes: config.max_cache_bytes, ..Lru::default() };
     let mut seen = Simulated::default();
-    let (mut saved_ms, mut total_ms) = (0.0, 0.0);
+    let (mut saved_ms, mut total_ms, mut n_lookups) = (0.0, 0.0, 0.0);
     for &row in &executions.rows {
         let ran = !executions.cached(row);
         let counts = ran && executions.started_us(row) >= since_us;
         let amount = |amount: f64| if counts && amount.is_finite() { amount.max(0.0) } else { 0.0 };
         let ms = amount(executions.duration_ms(row));
         total_ms += ms;
-        let Some(key) = executions.samples.cache_key.get(row as usize).copied().filter(|key| *key != 0) else {
-            continue;
-        };
+        let Some(key) = executions.cache_key(row) else { continue };
+        n_lookups += f64::from(u8::from(counts));
         let hit = cache.ask(key, executions.started_us(row));
         if !hit {
-            cache.keep(key, executions.ended_us(row), executions.get(&executions.samples.input_bytes, row));
+            let bytes = executions.get(&executions.samples.output_bytes, row);
+            seen.n_of_unknown_size += usize::from(!bytes.is_finite());
+            cache.keep(key, executions.ended_us(row), bytes);
         }
         seen.n_keyed += 1;
         seen.n_recorded_hits += usize::from(!ran);
@@ -147,7 +188,8 @@ pub(super) fn simulate(executions: &Executions<'_>, ttl_s: f64, max_bytes: f64, 
             seen.saved_usd_squared += usd * usd;
         }
     }
-    seen.share_of_time = if total_ms > 0.0 { saved_ms / total_ms } else { 0.0 };
+    let net_ms = (saved_ms - config.lookup_ms * n_lookups).max(0.0);
+    seen.share_of_time = if total_ms > 0.0 { net_ms / total_ms } else { 0.0 };
     seen
 }
 

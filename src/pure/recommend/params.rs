@@ -72,14 +72,16 @@ impl Default for Providers {
 pub struct Caching {
     /// Whether caches are proposed.
     pub enabled: bool,
-    /// Seconds that a result stays valid.
+    /// Seconds that a result stays valid; a longer time is proposed where that answers more.
     pub default_ttl_s: f64,
-    /// The same for single step types.
+    /// The same for single step types; nothing longer is proposed for them.
     pub ttl_s_by_step_type: BTreeMap<String, f64>,
-    /// Bytes that a step's cache may hold.
+    /// Bytes that a step's cache may hold, where the size of results is recorded.
     pub max_cache_bytes: f64,
-    /// A step whose keyed executions are answered from its cache this often already is left alone.
+    /// A step is left alone where its cache answers this share of what it could, 0-1.
     pub hit_rate_threshold: f64,
+    /// What a look-up takes; by default a round trip to an object store.
+    pub lookup_ms: f64,
     /// Keyed executions that a cache is judged by, at least.
     pub min_samples: usize,
 }
@@ -92,6 +94,7 @@ impl Default for Caching {
             ttl_s_by_step_type: BTreeMap::new(),
             max_cache_bytes: 10e9,
             hit_rate_threshold: 0.7,
+            lookup_ms: 20.0,
             min_samples: 20,
         }
     }

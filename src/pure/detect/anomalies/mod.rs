@@ -271,15 +271,15 @@ impl Detector {
         Some(Leading { column: leading.0, surprise: leading.1 })
     }
 
-    /// The surprise from which an execution is shown to the forest: the most surprising of n columns is as rare as one
-    /// in m where that column by itself is one in n·m.
+    /// The surprise from which an execution is shown to the forest: the most surprising of n tails is as rare as one
+    /// in m where that tail by itself is one in n·m.
     fn forest_from(&self) -> f64 {
-        (FOREST_FROM * self.n_columns()).ln()
+        (FOREST_FROM * self.n_tails()).ln()
     }
 
-    /// How many columns are judged.
-    fn n_columns(&self) -> f64 {
-        f64::from(u32::try_from(self.columns.iter().flatten().count()).unwrap_or(u32::MAX))
+    /// How many tails are judged: two of each column.
+    fn n_tails(&self) -> f64 {
+        2.0 * count(self.columns.iter().flatten().count())
     }
 
     /// The leading column of each execution, with the forest's share where that is out of the ordinary.
@@ -322,14 +322,14 @@ impl Detector {
         (self.threshold, self.told_from) = (threshold, told_from.min(threshold));
     }
 
-    /// The surprise that ordinary executions exceed at `rate`: the most surprising of n columns, each of which exceeds it
+    /// The surprise that ordinary executions exceed at `rate`: the most surprising of n tails, each of which exceeds it
     /// at an n-th of that, and what the forest adds to executions as surprising. `both` holds, of each execution, the
     /// surprise of its leading column alone and with the forest's.
     fn exceeded_at(&self, both: &[(f64, f64)], rate: f64) -> f64 {
-        let of_column = (self.n_columns() / rate).ln();
-        let alike = both.iter().filter(|(alone, _)| (alone - of_column).abs() <= ALIKE);
+        let of_tail = (self.n_tails() / rate).ln();
+        let alike = both.iter().filter(|(alone, _)| (alone - of_tail).abs() <= ALIKE);
         let mut added: Vec<f64> = alike.map(|(alone, both)| both - alone).collect();
-        of_column + if added.is_empty() { FOREST_WEIGHT * of_column } else { median(&mut added) }
+        of_tail + if added.is_empty() { FOREST_WEIGHT * of_tail } else { median(&mut added) }
     }
 
     fn anomalies(&self, samples: &Samples, rows: &[u32], level: Level) -> Vec<Anomaly> {

@@ -26,9 +26,7 @@ pub(crate) fn repeats(executions: &Executions<'_>) -> Repeats {
         let ms = if executions.cached(row) { 0.0 } else { executions.duration_ms(row) };
         let ms = if ms.is_finite() { ms.max(0.0) } else { 0.0 };
         total_ms += ms;
-        let Some(key) = executions.samples.cache_key.get(row as usize).copied().filter(|key| *key != 0) else {
-            continue;
-        };
+        let Some(key) = executions.cache_key(row) else { continue };
         n_keyed += 1;
         let known = first_end.entry(key).or_insert(i64::MAX);
         if !executions.cached(row) && *known <= executions.started_us(row) {

@@ -115,6 +115,11 @@ impl Executions<'_> {
         self.samples.cache_hit.get(row as usize).copied().unwrap_or(false)
     }
 
+    /// The hash of its cache key; none where it has none.
+    pub(crate) fn cache_key(&self, row: u32) -> Option<u64> {
+        self.samples.cache_key.get(row as usize).copied().filter(|key| *key != 0)
+    }
+
     pub(crate) fn started_us(&self, row: u32) -> i64 {
         self.samples.started_us.get(row as usize).copied().unwrap_or(i64::MIN)
     }

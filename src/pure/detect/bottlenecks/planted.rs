@@ -15,6 +15,7 @@ pub(crate) struct Shown {
     pub(crate) provider: Option<&'static str>,
     pub(crate) attempt: u16,
     pub(crate) input_bytes: f64,
+    pub(crate) output_bytes: f64,
     pub(crate) memory_mb: f64,
     pub(crate) memory_request_mb: f64,
     pub(crate) cpu_pct: f64,
@@ -27,6 +28,7 @@ pub(crate) const NOTHING: Shown = Shown {
     provider: None,
     attempt: 1,
     input_bytes: f64::NAN,
+    output_bytes: f64::NAN,
     memory_mb: f64::NAN,
     memory_request_mb: f64::NAN,
     cpu_pct: f64::NAN,
@@ -74,6 +76,7 @@ impl World {
         all.started_us.push(started_us);
         all.ended_us.push(started_us + (duration_ms * 1e3) as i64);
         all.input_bytes.push(shown.input_bytes);
+        all.output_bytes.push(shown.output_bytes);
         all.tokens_in.push(f64::NAN);
         all.upstream_bytes.push(f64::NAN);
         all.step_count.push(f64::NAN);
