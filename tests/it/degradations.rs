@@ -28,7 +28,7 @@ fn steps(factor: f64) -> String {
 async fn published(factor: f64, more: &str) -> polars::prelude::DataFrame {
     let place = Workplace::empty();
     place.configure(&format!("as_of: 2026-02-04T00:00:00Z\n{more}"));
-    place.put("steps.csv", steps(factor));
+    std::fs::write(place.path("steps.csv"), steps(factor)).unwrap();
     let (source, lake) = (place.path("steps.csv"), place.path("lake"));
     let paths = [source.to_str().unwrap(), lake.to_str().unwrap()];
     let ingest = ["ingest", "--from", "csv", "--table", "steps", paths[0], "--lake", paths[1]];

@@ -15,9 +15,9 @@ use paceline::publish::{Batch, Output, commit, dictionary, prepare, write};
 use paceline::pure::samples::{UNKNOWN, Vocabulary};
 use paceline::pure::series::Metric;
 use paceline::tables::published::{
-    AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ColumnKind, ColumnSpec, ComparisonRow, ExperimentResultRow,
-    ForecastRow, Instant, Json, ModelScoreRow, Partition, PredictionRow, RecommendationRow, RejectRow, RollupColumns,
-    SkipRow, TABLES, TableSpec, TrendRow,
+    AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ColumnKind, ColumnSpec, ComparisonRow, DegradationRow,
+    ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, Partition, PredictionRow, RecommendationRow,
+    RejectRow, RollupColumns, SkipRow, TABLES, TableSpec, TrendRow,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -132,6 +132,27 @@ fn tables(day: u32) -> Vec<Output> {
                 expected_upper: f64::INFINITY,
                 level: 0.95,
                 reasons: vec![text(HOSTILE), text("")],
+            }],
+        ),
+        Output::of_rows(
+            at,
+            vec![DegradationRow {
+                workflow_id: workflow_id.clone(),
+                workflow_type: workflow_type.clone(),
+                step: text(HOSTILE),
+                metric: text("execution_time"),
+                severity: text("medium"),
+                window_start: Instant(0),
+                window_end: instant,
+                n: 8,
+                n_before: i64::MAX,
+                observed_ms: 1_500.0,
+                expected_ms: 1_000.0,
+                ratio: 1.5,
+                ratio_lower: 1.2,
+                ratio_upper: f64::INFINITY,
+                level: 0.95,
+                p_value: 0.0,
             }],
         ),
         Output::of_rows(
