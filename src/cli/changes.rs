@@ -1,9 +1,9 @@
 //! `paceline changes list|accept|reopen`: which changes of level stand, and which of them are the new normal.
 
 use super::output::{Format, print, table};
-use super::results::{Results, ResultsArgs, published};
+use super::results::{Results, ResultsArgs, by_id, published};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::publish::decisions::{ChangePointKey, Decision};
 use crate::publish::ledger::Event;
 use crate::publish::postgres::Database;
@@ -69,8 +69,9 @@ pub struct DecideArgs {
 /// Runs the command; says the exit code.
 ///
 /// # Errors
-/// [`Error::Usage`] for a wrong config, location, as-of or id; [`Error::Input`] where nothing was published;
-/// [`Error::Verification`] for a damaged file; the store's and the database's errors.
+/// [`Usage`](crate::error::Error::Usage) for a wrong config, location, as-of or id;
+/// [`Input`](crate::error::Error::Input) where nothing was published;
+/// [`Verification`](crate::error::Error::Verification) for a damaged file; the store's and the database's errors.
 pub async fn changes(args: &ChangesArgs) -> Result<u8> {
     match &args.command {
         ChangesCommand::List(args) => list(args).await?,
@@ -147,20 +148,8 @@ fn as_json(change: &Change) -> serde_json::Value {
 async fn decide(args: &DecideArgs, event: impl Fn(Decision) -> Event, wanted: &str) -> Result<()> {
     let DecideArgs { id, by, reason, results } = args;
     let results = results.open().await?;
-    let mut found = read(&results, |_| true).await?;
-    found.retain(|change| change.key.id().starts_with(id.as_str()));
-    let change = match found.as_slice() {
-        [change] => change,
-        [] => {
-            let advice = "`paceline changes list` shows those that are published";
-            return Err(Error::Usage(format!("no change point {id:?}; {advice}")));
-        }
-        several => {
-            let n = several.len();
-            return Err(Error::Usage(format!("{id:?} begins the ids of {n} change points; write more of one")));
-        }
-    };
-    if state(change) == wanted {
+    let change = by_id(read(&results, |_| true).await?, id, |change| change.key.id(), "change point", "changes")?;
+    if state(&change) == wanted {
         return print(&format!("{} is {wanted} already", change.key.id()));
     }
     let decision = Decision {

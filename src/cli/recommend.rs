@@ -1,7 +1,7 @@
 //! `paceline recommend list|show`: published recommendations in the terminal.
 
 use super::output::{Format, print, table};
-use super::results::{Results, ResultsArgs, published};
+use super::results::{Results, ResultsArgs, by_id, published};
 use crate::error::{Error, Result};
 use crate::report::format;
 use crate::report::load::all;
@@ -130,23 +130,8 @@ fn right_aligned(header: &[&str], mut rows: Vec<Vec<String>>, columns: &[usize])
 
 async fn show(args: &ShowArgs) -> Result<()> {
     let ShowArgs { id, results, format } = args;
-    let mut found = read(results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
-    if let Some(exact) = found.iter().position(|row| row.recommendation_id == *id) {
-        found.swap(0, exact);
-        found.truncate(1);
-    }
-    let row = match found.as_slice() {
-        [row] => row,
-        [] => {
-            let advice = "`paceline recommend list` shows those that are published";
-            return Err(Error::Usage(format!("no recommendation {id:?}; {advice}")));
-        }
-        several => {
-            let ids: Vec<&str> = several.iter().take(5).map(|row| row.recommendation_id.as_str()).collect();
-            let n = several.len();
-            return Err(Error::Usage(format!("{id:?} begins {n} ids: {}; write more of one", ids.join(", "))));
-        }
-    };
+    let found = read(results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
+    let row = &by_id(found, id, |row| row.recommendation_id.clone(), "recommendation", "recommend")?;
     print(&match format {
         Format::Json => json(&Recommendation::of(row))?,
         Format::Table => shown(row),

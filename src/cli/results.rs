@@ -87,3 +87,23 @@ pub(super) fn published<R>(rows: Option<R>, table: &str, results: &Results) -> R
         ))
     })
 }
+
+/// The one of `all` that `id` names, in full or by its beginning; errors call it `what`, and say that `paceline VERB list`
+/// shows all.
+///
+/// # Errors
+/// [`Error::Usage`] where none or several are meant.
+pub(super) fn by_id<R>(all: Vec<R>, id: &str, id_of: impl Fn(&R) -> String, what: &str, verb: &str) -> Result<R> {
+    let mut meant: Vec<(String, R)> =
+        all.into_iter().map(|one| (id_of(&one), one)).filter(|(own, _)| own.starts_with(id)).collect();
+    if let Some(exact) = meant.iter().position(|(own, _)| own == id) {
+        return Ok(meant.swap_remove(exact).1);
+    }
+    let ids: Vec<String> = meant.iter().take(5).map(|(own, _)| own.clone()).collect();
+    let n = meant.len();
+    match meant.pop() {
+        Some((_, only)) if n == 1 => Ok(only),
+        None => Err(Error::Usage(format!("no {what} {id:?}; `paceline {verb} list` shows those that are published"))),
+        Some(_) => Err(Error::Usage(format!("{id:?} begins {n} ids: {}; write more of one", ids.join(", ")))),
+    }
+}

@@ -40,8 +40,8 @@ const ALIKE: f64 = 1.0;
 /// More than one in twenty executions is never strange.
 const MAX_ALARM_RATE: f64 = 0.05;
 /// Beyond the alarms, executions are told as long as no more than this share of all that are told is expected to be
-/// ordinary.
-const FALSE_DISCOVERIES: f64 = 0.5;
+/// ordinary: who looks through them finds one in four to be strange.
+const FALSE_DISCOVERIES: f64 = 0.75;
 /// Factor between rates that are tried for that.
 const RATE_STEP: f64 = 1.25;
 /// Severity of an execution that is told without being an alarm.
@@ -571,7 +571,7 @@ mod tests {
             (told.len(), alarms, faults)
         };
         let (all, alarms, faults) = told(1e-4);
-        assert!(alarms < faults && faults >= 8 && all <= 2 * faults, "{alarms} alarms, {faults} faults, {all} told");
+        assert!(alarms < faults && faults >= 8 && all <= 4 * faults, "{alarms} alarms, {faults} faults, {all} told");
         let (all, alarms, _) = told(1.0);
         assert_eq!(all, alarms, "the budget covers all");
     }
