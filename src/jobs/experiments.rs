@@ -2,18 +2,15 @@
 
 use crate::config::{Desired, Experiment, Method as ConfiguredMethod};
 use crate::pure::experiment::{
-    ArmStatistics, DecisionParams, ExperimentRow, ExperimentStatistics, Method, Stat, judge,
+    ArmStatistics, DecisionParams, ExperimentRow, ExperimentStatistics, Method, Stat, control_of, judge,
 };
 use crate::pure::series::{Better, Metric};
-use crate::pure::units::{DAY_US, HOUR_US, Level};
+use crate::pure::units::{DAY_US, HOUR_US};
 use crate::rollup::{ARM_METRICS, ArmCell, ArmKey};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An experiment that no run has joined for so long is over.
 const OVER_AFTER_US: i64 = 7 * DAY_US;
-/// Names that mean "as it was before", in the order in which they are looked for.
-const CONTROL_NAMES: [&str; 5] = ["control", "baseline", "default", "a", "A"];
-
 /// A judged experiment.
 #[derive(Debug, Clone)]
 pub(crate) struct Judged {
@@ -67,7 +64,7 @@ fn configured_plan(experiment: &Experiment, as_of_us: i64) -> Plan<'_> {
         recorded_id: None,
         control: Some(&experiment.control),
         metrics: vec![(metric, stat, better)],
-        params: DecisionParams { level: experiment.level, method },
+        params: DecisionParams { level: experiment.level, ..DecisionParams::of(method) },
         window_us: (experiment.start.map_or(i64::MIN, |start| start.timestamp_micros()), end_us),
         finished: Some(end_us <= as_of_us),
     }
@@ -83,7 +80,7 @@ fn found_plan<'a>(workflow_type: &'a str, recorded: Option<&'a str>) -> Plan<'a>
         recorded_id: Some(recorded),
         control: None,
         metrics: ARM_METRICS.iter().map(|&metric| (metric, stat(metric), Better::Lower)).collect(),
-        params: DecisionParams { level: Level::DEFAULT, method: Method::Sequential },
+        params: DecisionParams::of(Method::Sequential),
         window_us: (i64::MIN, i64::MAX),
         finished: None,
     }
@@ -107,7 +104,7 @@ fn judged(plan: &Plan<'_>, arms: &BTreeMap<ArmKey, ArmCell>, as_of_us: i64) -> O
     }
     let control = match plan.control {
         Some(named) => named.to_owned(),
-        None => control_of(&whole)?,
+        None => control_of(whole.keys().map(String::as_str))?.to_owned(),
     };
     let finished = plan.finished.unwrap_or(last_us.saturating_add(HOUR_US + OVER_AFTER_US) <= as_of_us);
     let of_metric = |&(metric, stat, better): &(Metric, Stat, Better)| {
@@ -142,9 +139,4 @@ fn belongs(plan: &Plan<'_>, key: &ArmKey) -> bool {
     key.workflow_type == plan.workflow_type
         && plan.recorded_id.is_none_or(|recorded| recorded == key.experiment_id.as_deref())
         && (plan.window_us.0..plan.window_us.1).contains(&key.hour_us)
-}
-
-fn control_of(arms: &BTreeMap<String, ArmCell>) -> Option<String> {
-    let named = CONTROL_NAMES.iter().find(|name| arms.contains_key(**name)).map(|name| (*name).to_owned());
-    named.or_else(|| arms.keys().next().cloned())
 }

@@ -15,6 +15,7 @@ mod changes;
 mod commands;
 mod config;
 mod crash;
+mod experiment_goldens;
 mod folder;
 mod ingest;
 mod job;

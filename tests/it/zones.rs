@@ -17,6 +17,7 @@ const PURE_DEPENDENCIES: [&str; 12] = [
     "rayon",
     "serde",
     "serde_json",
+    "sha2",
     "smartcore",
     "statrs",
     "thiserror",
