@@ -15,6 +15,7 @@ mod changes;
 mod commands;
 mod config;
 mod crash;
+mod experiment;
 mod experiment_goldens;
 mod folder;
 mod ingest;

@@ -266,7 +266,11 @@ fn coverage() {
     ];
     for (name, stat, draw) in settings {
         for n in [20, 100, 1_000, 10_000, 100_000] {
-            let simulations: u64 = if n > 1_000 { 400 } else { 2_000 };
+            let simulations: u64 = match n {
+                0..=1_000 => 2_000,
+                1_001..=10_000 => 1_000,
+                _ => 200,
+            };
             let one = |seed: u64| covers(seed, n, stat, draw);
             let add = |a: [u32; 10], b: [u32; 10]| std::array::from_fn(|i| a[i] + b[i]);
             let [

@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn arm(n: u64, sum: f64, sum_sq: f64, sum_log: f64, sum_log_sq: f64) -> ArmStatistics {
-        ArmStatistics { n, sum, sum_sq, n_positive: n, sum_log, sum_log_sq }
+        ArmStatistics { n, sum, sum_sq, n_positive: n, sum_log, sum_log_sq, ..ArmStatistics::default() }
     }
 
     /// scipy 1.17.1, `ttest_ind(equal_var=False)` of the values and of their logarithms; relative: gbstats 0.8.0,

@@ -62,19 +62,26 @@ impl Health {
     }
 }
 
+fn homogeneity<const K: usize>(rows: impl Iterator<Item = [u64; K]>) -> f64 {
+    homogeneity_of(&rows.map(Vec::from).collect::<Vec<_>>())
+}
+
 /// χ² of homogeneity of a table; NaN without two rows and two columns that hold something.
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-pub fn homogeneity<const K: usize>(rows: impl Iterator<Item = [u64; K]>) -> f64 {
-    let rows: Vec<[f64; K]> =
-        rows.map(|row| row.map(|n| n as f64)).filter(|row| row.iter().sum::<f64>() > 0.0).collect();
-    let mut columns = [0.0; K];
+pub(super) fn homogeneity_of(rows: &[Vec<u64>]) -> f64 {
+    let rows: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|row| row.iter().map(|n| *n as f64).collect::<Vec<f64>>())
+        .filter(|row| row.iter().sum::<f64>() > 0.0)
+        .collect();
+    let mut columns = vec![0.0; rows.first().map_or(0, Vec::len)];
     rows.iter().for_each(|row| columns.iter_mut().zip(row).for_each(|(all, n)| *all += n));
     let total: f64 = columns.iter().sum();
     let used = columns.iter().filter(|n| **n > 0.0).count();
     if rows.len() < 2 || used < 2 {
         return f64::NAN;
     }
-    let distance = |row: &[f64; K]| {
+    let distance = |row: &Vec<f64>| {
         let own: f64 = row.iter().sum();
         let cell = |(n, column): (&f64, &f64)| {
             let expected = own * column / total;

@@ -6,6 +6,7 @@ use super::linear::{self, Layout, Stratum};
 use super::moments::{Moments, anova, lag1};
 use super::proportions::Share;
 use super::ranked::{Quantile, Ranked};
+use super::strata::poststrata;
 use super::trimmed;
 use super::verdict::TrialArm;
 use crate::samples::UNKNOWN;
@@ -479,42 +480,4 @@ fn skewness_of_mean(values: &[f64]) -> f64 {
         (second + off * off, third + off * off * off)
     });
     third / second.powf(1.5)
-}
-
-/// Strata that have two units in both arms; the others are put together, and go to the largest where they are still too
-/// few.
-fn poststrata(control: &BTreeMap<u32, Moments>, arm: &BTreeMap<u32, Moments>) -> (Vec<Moments>, Vec<Moments>) {
-    let enough = |moments: Option<&Moments>| moments.is_some_and(|moments| moments.n() >= 2);
-    let (mut own, mut others) = (Vec::new(), Vec::new());
-    let mut rest: Option<(Moments, Moments)> = None;
-    let keys: BTreeSet<u32> = control.keys().chain(arm.keys()).copied().collect();
-    for key in keys {
-        let (c, t) = (control.get(&key), arm.get(&key));
-        let Some(dims) = c.or(t).map(Moments::dims) else { continue };
-        let of = |one: Option<&Moments>| one.cloned().unwrap_or_else(|| Moments::new(dims));
-        if enough(c) && enough(t) {
-            own.push(of(c));
-            others.push(of(t));
-        } else {
-            let (rest_c, rest_t) = rest.get_or_insert_with(|| (Moments::new(dims), Moments::new(dims)));
-            rest_c.merge(&of(c));
-            rest_t.merge(&of(t));
-        }
-    }
-    if let Some((c, t)) = rest {
-        let size = |at: usize| own.get(at).map(Moments::n);
-        let largest = (0..own.len()).max_by_key(|at| size(*at));
-        let into = largest.filter(|_| !(enough(Some(&c)) && enough(Some(&t))));
-        match into.and_then(|at| own.get_mut(at).zip(others.get_mut(at))) {
-            Some((own, other)) => {
-                own.merge(&c);
-                other.merge(&t);
-            }
-            None => {
-                own.push(c);
-                others.push(t);
-            }
-        }
-    }
-    (own, others)
 }

@@ -22,12 +22,14 @@ pub mod ranked;
 mod reason;
 mod sequential;
 mod srm;
+pub mod strata;
 pub mod trimmed;
 mod verdict;
 
 use crate::series::Better;
 use crate::units::Level;
 pub use comparison::Comparison;
+use moments::Moments;
 pub use proportions::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -48,14 +50,50 @@ pub struct ArmStatistics {
     pub sum_log: f64,
     /// Σ (ln y)² over positive values.
     pub sum_log_sq: f64,
+    /// Of a covariate x, known before the start: sums over units with a value.
+    pub covariate: CovariateSums,
+    /// The same over units with a positive value, and with their logarithms.
+    pub covariate_of_logs: CovariateSums,
+}
+
+/// Sums of a covariate x beside an outcome y.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CovariateSums {
+    /// Σ x.
+    pub sum: f64,
+    /// Σ x².
+    pub sum_sq: f64,
+    /// Σ x y.
+    pub product: f64,
+}
+
+impl CovariateSums {
+    fn add(&mut self, x: f64, y: f64) {
+        self.sum += x;
+        self.sum_sq += x * x;
+        self.product += x * y;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self { sum, sum_sq, product } = other;
+        self.sum += sum;
+        self.sum_sq += sum_sq;
+        self.product += product;
+    }
 }
 
 impl ArmStatistics {
     /// Takes in the value of one unit; one that is not finite is no value.
     pub fn add(&mut self, value: f64) {
+        self.add_with(value, 0.0);
+    }
+
+    /// Takes in the value of one unit and what was known of it before (finite).
+    pub fn add_with(&mut self, value: f64, covariate: f64) {
         if !value.is_finite() {
             return;
         }
+        self.covariate.add(covariate, value);
         self.n += 1;
         self.sum += value;
         self.sum_sq += value * value;
@@ -64,6 +102,7 @@ impl ArmStatistics {
             self.n_positive += 1;
             self.sum_log += log;
             self.sum_log_sq += log * log;
+            self.covariate_of_logs.add(covariate, log);
         }
     }
 
@@ -92,13 +131,24 @@ impl ArmStatistics {
 
     /// Takes in other units of the same arm.
     pub fn merge(&mut self, other: &Self) {
-        let Self { n, sum, sum_sq, n_positive, sum_log, sum_log_sq } = other;
+        let Self { n, sum, sum_sq, n_positive, sum_log, sum_log_sq, covariate, covariate_of_logs } = other;
         self.n += n;
         self.sum += sum;
         self.sum_sq += sum_sq;
         self.n_positive += n_positive;
         self.sum_log += sum_log;
         self.sum_log_sq += sum_log_sq;
+        self.covariate.merge(covariate);
+        self.covariate_of_logs.merge(covariate_of_logs);
+    }
+
+    /// Outcome and covariate, on the scale on which `stat` takes means.
+    fn moments(&self, stat: Stat) -> Moments {
+        let (n, sum, sum_sq, x) = match stat {
+            Stat::LogMean => (self.n_positive, self.sum_log, self.sum_log_sq, &self.covariate_of_logs),
+            Stat::Mean | Stat::Proportion => (self.n, self.sum, self.sum_sq, &self.covariate),
+        };
+        Moments::of_sums(n, &[sum, x.sum], &[sum_sq, x.product, x.sum_sq])
     }
 }
 
