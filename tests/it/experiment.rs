@@ -281,3 +281,17 @@ async fn units_are_assigned_by_the_documented_rule() {
     let error = command(&units).await.unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("name units"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_experiment_is_planned_or_refused_before_it_starts() {
+    let row = |i: u64| format!("{:.3},{:.3},2026-01-{:02}T00:00:00Z", 100.0 * noise(i), noise(i), 1 + i % 28);
+    let folder = table("seconds,known,at", (0..2_800).map(row));
+    let input = folder.path("in.csv");
+    let plan = ["experiment", "plan", &input, "--metric", "seconds", "--time", "at"];
+    for more in [&["--min-effect", "0.1"][..], &["--min-effect", "0.001"], &["--min-effect", "0.1", "--format", "json"]]
+    {
+        assert_eq!(command(&[&plan, more].concat()).await.unwrap(), 0);
+    }
+    let error = command(&[&plan[..], &["--min-effect", "0.1", "--covariate", "seconds"]].concat()).await.unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("known before"), "{error}");
+}

@@ -2,6 +2,7 @@
 
 mod assign;
 mod options;
+mod plan;
 mod show;
 
 use super::output::print;
@@ -31,6 +32,8 @@ pub struct ExperimentArgs {
 enum ExperimentCommand {
     /// Say which arm units belong to, by a rule that anybody can follow.
     Assign(assign::AssignArgs),
+    /// Say before the start how many units an experiment needs, from what was measured so far.
+    Plan(plan::PlanArgs),
 }
 
 /// Arms beyond which a column names no arms.
@@ -45,8 +48,9 @@ pub async fn experiment(args: &ExperimentArgs) -> Result<u8> {
     let args = args.clone();
     let work = tokio::task::spawn_blocking(move || match (args.command, args.compare) {
         (Some(ExperimentCommand::Assign(args)), _) => assign::assign(&args),
+        (Some(ExperimentCommand::Plan(args)), _) => plan::plan(&args),
         (None, Some(args)) => compare(&args),
-        (None, None) => Err(Error::Usage("experiment: name a table, or `assign`".to_owned())),
+        (None, None) => Err(Error::Usage("experiment: name a table, or `assign` or `plan`".to_owned())),
     });
     work.await.map_err(|e| Error::Internal(format!("a worker stopped: {e}")))?
 }

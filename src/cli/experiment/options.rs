@@ -4,7 +4,7 @@ use crate::cli::output::Format;
 use crate::error::{Error, Result};
 use crate::pure::experiment::Method;
 use crate::pure::experiment::bayes::Prior;
-use crate::pure::experiment::measure::RowStat;
+use crate::pure::experiment::measure::{RowStat, is_zero_or_one};
 use crate::pure::series::Better;
 use crate::pure::units::Level;
 use std::path::PathBuf;
@@ -117,7 +117,7 @@ pub(super) struct Metric {
     pub(super) margin: Option<f64>,
 }
 
-fn parse_level(text: &str) -> std::result::Result<Level, String> {
+pub(super) fn parse_level(text: &str) -> std::result::Result<Level, String> {
     let level = text.parse().ok().and_then(|level| Level::new(level).ok());
     level.ok_or_else(|| format!("a level lies between 0 and 1, found {text:?}; write 0.95 for 95 %"))
 }
@@ -127,7 +127,7 @@ fn parse_share(text: &str) -> std::result::Result<f64, String> {
     share.ok_or_else(|| format!("a share is a number from 0 on, found {text:?}; write 0.05 for 5 %"))
 }
 
-fn parse_positive(text: &str) -> std::result::Result<f64, String> {
+pub(super) fn parse_positive(text: &str) -> std::result::Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| *number > 0.0 && number.is_finite());
     number.ok_or_else(|| format!("expected a number above 0, found {text:?}"))
 }
@@ -140,7 +140,7 @@ pub(super) fn parse_pair(text: &str) -> std::result::Result<(String, f64), Strin
 /// Whether all known values are 0 or 1.
 pub(super) fn is_share(values: impl Iterator<Item = f64>) -> bool {
     let mut known = values.filter(|value| value.is_finite()).peekable();
-    known.peek().is_some() && known.all(|value| value == 0.0 || value == 1.0)
+    known.peek().is_some() && known.all(is_zero_or_one)
 }
 
 /// The name of a statistic in results.

@@ -116,6 +116,13 @@ pub fn measure(rows: &Rows<'_>, chosen: &[usize], control: &str, stat: RowStat) 
     Measured { arms, health, unfit, units_per_step: flow(rows, &all), omnibus_p_value }
 }
 
+/// Whether a value can be one of a share.
+#[must_use]
+#[expect(clippy::float_cmp, reason = "zeros and ones are exact")]
+pub fn is_zero_or_one(value: f64) -> bool {
+    value == 0.0 || value == 1.0
+}
+
 fn name_of<'a>(rows: &Rows<'a>, arm: u32) -> &'a str {
     usize::try_from(arm).ok().and_then(|arm| rows.names.get(arm)).map_or("", String::as_str)
 }
@@ -212,7 +219,7 @@ impl<'a> Outcomes<'a> {
             RowStat::LogRatio => Some(count(&|value| value <= 0.0)).filter(|n| *n > 0).map(|n| {
                 format!("{n} values are zero or negative and have no logarithm: ask for the mean or a quantile")
             }),
-            RowStat::Proportion => Some(count(&|value| value != 0.0 && value != 1.0))
+            RowStat::Proportion => Some(count(&|value| !is_zero_or_one(value)))
                 .filter(|n| *n > 0)
                 .map(|n| format!("{n} values are neither 0 nor 1: ask for the mean")),
             _ => None,

@@ -69,6 +69,24 @@ pub fn plan(mean: f64, sd: f64, effect: f64, share: f64, level: crate::units::Le
     })
 }
 
+/// The relative effect that `units` of both arms find with [`POWER`], at one look and at any number of looks: for a metric
+/// of `mean` and standard deviation `sd` a unit, `share` of the units in the treatment. None without mean, spread or units.
+#[must_use]
+pub fn detectable_with(
+    mean: f64,
+    sd: f64,
+    units: u64,
+    share: f64,
+    level: crate::units::Level,
+    tuned_for: f64,
+) -> Option<[f64; 2]> {
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    let variance = (sd / mean).powi(2) * (1.0 / share + 1.0 / (1.0 - share)) / units as f64;
+    let contrast = Contrast::new(0.0, variance, f64::INFINITY)?;
+    let of = |method| detectable(&contrast, Ask { method, level, n: units, tuned_for });
+    Some([of(Method::Fixed), of(Method::Sequential)])
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -82,6 +100,16 @@ mod tests {
         let plan = plan(10.0, 1.0, 0.01, 0.5, Level::DEFAULT, 1_000.0).unwrap();
         assert!((plan.units_fixed - 2.0 * 1_569.8).abs() < 2.0, "{plan:?}");
         assert!(plan.units_sequential > 1.5 * plan.units_fixed && plan.units_sequential < 4.0 * plan.units_fixed);
+    }
+
+    #[test]
+    fn what_is_planned_for_is_what_can_be_detected() {
+        let plan = plan(10.0, 3.0, 0.05, 0.3, Level::DEFAULT, 1_000.0).unwrap();
+        let [fixed, _] = detectable_with(10.0, 3.0, plan.units_fixed as u64, 0.3, Level::DEFAULT, 1_000.0).unwrap();
+        let [_, sequential] =
+            detectable_with(10.0, 3.0, plan.units_sequential as u64, 0.3, Level::DEFAULT, 1_000.0).unwrap();
+        assert!((fixed - 0.05).abs() < 1e-4 && (sequential - 0.05).abs() < 1e-4, "{fixed} {sequential}");
+        assert_eq!(detectable_with(10.0, 3.0, 0, 0.5, Level::DEFAULT, 1_000.0), None);
     }
 
     #[test]
