@@ -1,7 +1,7 @@
 //! `paceline anomalies`: which rows of any table are strange.
 
 use super::output::{Format, print, table as lines};
-use super::table::{Ending, ResultTable, read};
+use super::table::{Ending, ResultTable, read, read_all};
 use super::train::learning_table;
 use crate::error::{Error, Result};
 use crate::ingest::any::AnyTable;
@@ -97,15 +97,12 @@ fn check(args: &AnomaliesArgs) -> Result<()> {
 
 /// The table, with the wanted columns: all where none are named.
 fn input(args: &AnomaliesArgs) -> Result<AnyTable> {
+    if args.features.is_empty() {
+        return read_all(&args.input);
+    }
     let optional = [&args.group, &args.time].into_iter().flatten();
     let wanted: Vec<&str> = args.features.iter().chain(optional).map(String::as_str).collect();
-    if !args.features.is_empty() {
-        return read(&args.input, &wanted);
-    }
-    // Only the names are read at first.
-    let names = read(&args.input, &[])?;
-    let all: Vec<&str> = names.names().collect();
-    read(&args.input, &all)
+    read(&args.input, &wanted)
 }
 
 fn table(input: &AnyTable, args: &AnomaliesArgs) -> Result<Table> {

@@ -5,6 +5,7 @@ pub mod anomalies;
 pub mod backtest;
 pub mod change_points;
 pub mod changes;
+pub mod experiment;
 pub mod ingest;
 pub mod init;
 pub mod ledger;
@@ -65,6 +66,8 @@ enum Command {
     Changes(changes::ChangesArgs),
     /// Say which rows of any Parquet or CSV are strange, and why.
     Anomalies(anomalies::AnomaliesArgs),
+    /// Compare the arms of experiments in any Parquet or CSV; assign units to arms.
+    Experiment(experiment::ExperimentArgs),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
     /// Learn to predict a column of any Parquet or CSV from others; writes a model.
@@ -118,6 +121,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Changes(args) => changes::changes(&args).await,
         Command::Anomalies(args) => anomalies::anomalies(&args).await,
+        Command::Experiment(args) => experiment::experiment(&args).await,
         Command::Replay(args) => replay::replay(&args).await,
         Command::Train(args) => train::train(&args).await,
         Command::Predict(args) => predict::predict(&args).await,

@@ -16,10 +16,22 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Input`] when it can't be read.
 pub fn read(path: &Path, wanted: &[&str]) -> Result<AnyTable> {
+    read_where(path, |name| wanted.contains(&name))
+}
+
+/// The same with all its columns.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_all(path: &Path) -> Result<AnyTable> {
+    read_where(path, |_| true)
+}
+
+fn read_where(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<AnyTable> {
     let shown = path.display().to_string();
     let bytes =
         std::fs::read(path).map_err(|error| Error::Input(format!("{shown}: {error}; name a Parquet or CSV file")))?;
-    AnyTable::read(&bytes, &shown, |name| wanted.contains(&name))
+    AnyTable::read(&bytes, &shown, is_wanted)
 }
 
 /// Refuses features that are named twice, or that nobody knows before the start.

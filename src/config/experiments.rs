@@ -19,6 +19,10 @@ pub struct Experiment {
     pub control: String,
     /// What decides.
     pub primary: Primary,
+    /// What must not get worse.
+    pub guardrails: Vec<Guardrail>,
+    /// Whether what was known before the run (the size of its input, where it ran) is taken out of the noise.
+    pub is_adjusted: bool,
     /// How often it may be looked at.
     pub method: Method,
     /// Coverage of the intervals.
@@ -36,6 +40,15 @@ pub struct Primary {
     pub metric: Metric,
     /// Which way is a success.
     pub direction: Desired,
+}
+
+/// A metric that must not get worse by more than a margin.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Guardrail {
+    /// What is measured: one of those that are kept by arm.
+    pub metric: Metric,
+    /// Relative increase that is still accepted (0.05 = 5 %).
+    pub max_relative_increase: f64,
 }
 
 /// Which way a metric should go.
@@ -66,6 +79,8 @@ impl Experiment {
             workflow_type: section.required_text("workflow_type", "the workflow type that takes part"),
             control: section.required_text("control", "the arm that the others are compared with"),
             primary: section.section("primary", Primary::read),
+            guardrails: section.sections("guardrails", Guardrail::read),
+            is_adjusted: section.choice("covariate", false, &[("predicted", true)]),
             method: section.choice(
                 "method",
                 Method::Sequential,
@@ -81,6 +96,19 @@ impl Experiment {
             section.refuse("end", end.to_rfc3339(), "an instant after start", "swap the two or remove end");
         }
         experiment
+    }
+}
+
+impl Guardrail {
+    fn read(section: &mut Section<'_>) -> Self {
+        if section.take("metric").is_none() {
+            section.refuse("metric", "nothing", "the metric that must not get worse", "write it, e.g. error_rate");
+        }
+        let metrics = ARM_METRICS.map(|metric| (metric.as_str(), metric));
+        Self {
+            metric: section.choice("metric", Metric::ErrorRate, &metrics),
+            max_relative_increase: section.positive("max_relative_increase", 0.05),
+        }
     }
 }
 

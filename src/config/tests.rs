@@ -202,6 +202,11 @@ fn an_experiment_is_read_and_checked() {
     let config = parse(&experiment("      primary: { metric: cost }\n"), "f").unwrap();
     let read = &config.experiments[0];
     assert_eq!((read.method, read.level, read.primary.metric), (Method::Sequential, Level::DEFAULT, Metric::Cost));
+    assert!(!read.is_adjusted && read.guardrails.is_empty());
+    let more = "      covariate: predicted\n      guardrails: [ { metric: error_rate, max_relative_increase: 0.1 } ]\n";
+    let config = parse(&experiment(&format!("      primary: {{ metric: cost }}\n{more}")), "f").unwrap();
+    let read = &config.experiments[0];
+    assert!(read.is_adjusted && (read.guardrails[0].max_relative_increase - 0.1).abs() < 1e-12);
     let cases = [
         ("      primary: { metric: speed }\n", "one of execution_time"),
         ("      primary: { metric: memory_usage }\n", "one of execution_time, cost, tokens, error_rate"),
@@ -209,8 +214,11 @@ fn an_experiment_is_read_and_checked() {
         ("      primary: { metric: cost, stat: p95 }\n", "one of mean"),
         ("      primary: {}\n", "the metric that decides"),
         ("      primary: { metric: cost }\n      unit: user\n", "one of run_id"),
-        ("      primary: { metric: cost }\n      covariate: predicted\n", "a covariate is not built yet"),
-        ("      primary: { metric: cost }\n      guardrails: [ { metric: error_rate } ]\n", "is not built yet"),
+        ("      primary: { metric: cost }\n      covariate: weather\n", "one of predicted"),
+        (
+            "      primary: { metric: cost }\n      guardrails: [ { max_relative_increase: 0.1 } ]\n",
+            "must not get worse",
+        ),
         (
             "      primary: { metric: cost }\n      start: 2026-02-01T00:00:00Z\n      end: 2026-01-01T00:00:00Z\n",
             "after start",

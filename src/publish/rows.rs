@@ -490,6 +490,16 @@ pub fn experiment(verdict: &ExperimentRow, look: &ExperimentLook<'_>) -> Experim
         method,
         srm_p_value,
         decision,
+        role,
+        stat,
+        reason,
+        e_value,
+        srm_sequential_p_value,
+        probability_best,
+        expected_loss,
+        detectable_effect,
+        units_to_decision,
+        days_to_decision,
     } = verdict.clone();
     let ExperimentLook { experiment_id, workflow_type, looks, first_look_us } = *look;
     ExperimentResultRow {
@@ -512,6 +522,16 @@ pub fn experiment(verdict: &ExperimentRow, look: &ExperimentLook<'_>) -> Experim
         decision,
         looks,
         first_look_at: Instant(first_look_us),
+        role: Some(role),
+        stat: Some(stat),
+        reason: Some(reason),
+        e_value,
+        srm_sequential_p_value: Some(srm_sequential_p_value).filter(|p| !p.is_nan()),
+        probability_best,
+        expected_loss,
+        detectable_effect,
+        units_to_decision,
+        days_to_decision,
     }
 }
 

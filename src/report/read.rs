@@ -240,6 +240,16 @@ readable!(ExperimentResultRow {
     decision,
     looks,
     first_look_at,
+    role,
+    stat,
+    reason,
+    e_value,
+    srm_sequential_p_value,
+    probability_best,
+    expected_loss,
+    detectable_effect,
+    units_to_decision,
+    days_to_decision,
 });
 readable!(ForecastRow {
     workflow_id,

@@ -1,12 +1,12 @@
-//! What experiments see of a day: sums by experiment, arm and hour, never rows.
+//! What experiments see of a day: sums by experiment, arm, stratum and hour, never rows.
 
-use super::executions::{Day, Status};
+use super::executions::{Day, NO_INSTANT, Status};
 use crate::pure::experiment::ArmStatistics;
 use crate::pure::samples::UNKNOWN;
 use crate::pure::series::Metric;
 use crate::pure::units::HOUR_US;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What identifies one cell.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub struct ArmKey {
     pub experiment_id: Option<String>,
     /// The arm.
     pub arm: String,
+    /// Where it ran, and whether the size of its input is known: what is alike here is compared with its like.
+    pub stratum: String,
     /// Start of the hour in which the runs started.
     pub hour_us: i64,
 }
@@ -38,8 +40,11 @@ pub const ARM_METRICS: [Metric; 4] = [Metric::ExecutionTime, Metric::Cost, Metri
 pub(super) fn arm_statistics(day: &Day) -> BTreeMap<ArmKey, ArmCell> {
     let mut cells: BTreeMap<ArmKey, ArmCell> = BTreeMap::new();
     let word = |code: u32| day.vocabulary.word(code).map(str::to_owned);
+    let sizes = run_inputs(day);
     for i in (0..day.runs.len()).filter(|&i| day.run_variant[i] != UNKNOWN) {
+        let size = sizes.get(&day.runs.run[i]).copied();
         let key = ArmKey {
+            stratum: stratum(day, i, size.is_some()),
             workflow_type: word(day.runs.workflow_type[i]).unwrap_or_default(),
             experiment_id: word(day.run_experiment[i]),
             arm: word(day.run_variant[i]).unwrap_or_default(),
@@ -50,11 +55,40 @@ pub(super) fn arm_statistics(day: &Day) -> BTreeMap<ArmKey, ArmCell> {
         cell.statistics.resize_with(ARM_METRICS.len(), ArmStatistics::default);
         for (statistics, metric) in cell.statistics.iter_mut().zip(ARM_METRICS) {
             if let Some(value) = outcome(day, i, metric) {
-                statistics.add(value);
+                statistics.add_with(value, size.unwrap_or(0.0).ln_1p());
             }
         }
     }
     cells
+}
+
+fn stratum(day: &Day, i: usize, is_size_known: bool) -> String {
+    let word = |code: u32| day.vocabulary.word(code).unwrap_or_default();
+    let size = if is_size_known { "" } else { ", size unknown" };
+    format!("{} on {}{size}", word(day.runs.provider[i]), word(day.runs.platform[i]))
+}
+
+/// Bytes that each run of an experiment had to read when it began: its own, else those of its first step. Later steps read
+/// what earlier ones wrote, which an arm may have changed.
+fn run_inputs(day: &Day) -> HashMap<u32, f64> {
+    let mut sizes: HashMap<u32, (i64, f64)> = HashMap::new();
+    let in_experiments = (0..day.runs.len()).filter(|&i| day.run_variant[i] != UNKNOWN);
+    for i in in_experiments {
+        let own = day.runs.input_bytes[i];
+        let start = if own.is_finite() { i64::MIN } else { i64::MAX };
+        sizes.insert(day.runs.run[i], (start, own));
+    }
+    let steps = &day.steps;
+    for row in (0..steps.len()).filter(|&row| steps.attempt[row] == 1 && steps.own_start_us[row] != NO_INSTANT) {
+        let Some((first, size)) = sizes.get_mut(&steps.run[row]) else { continue };
+        let start = steps.own_start_us[row];
+        if start < *first {
+            (*first, *size) = (start, steps.input_bytes[row]);
+        } else if start == *first {
+            *size += steps.input_bytes[row];
+        }
+    }
+    sizes.into_iter().map(|(run, (_, size))| (run, size)).filter(|(_, size)| *size >= 0.0 && size.is_finite()).collect()
 }
 
 fn outcome(day: &Day, i: usize, metric: Metric) -> Option<f64> {

@@ -16,6 +16,8 @@ mod commands;
 mod config;
 mod crash;
 mod degradations;
+mod experiment;
+mod experiment_goldens;
 mod folder;
 mod ingest;
 mod job;

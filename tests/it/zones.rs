@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Everything that [`paceline::pure`] may be built with. None of these opens a file, a socket or a clock unasked.
-const PURE_DEPENDENCIES: [&str; 12] = [
+const PURE_DEPENDENCIES: [&str; 13] = [
     "chrono",
     "linfa",
     "linfa-linear",
@@ -17,6 +17,7 @@ const PURE_DEPENDENCIES: [&str; 12] = [
     "rayon",
     "serde",
     "serde_json",
+    "sha2",
     "smartcore",
     "statrs",
     "thiserror",

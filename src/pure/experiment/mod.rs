@@ -1,23 +1,39 @@
 //! Did it work? A/B comparisons from mergeable statistics.
 //!
 //! ```text
-//! ArmStatistics per arm ─ means | proportions: estimate, effect, relative effect ─┐
-//!                       ─ fixed (one look) | sequential (any number of looks) ────┼─ verdict
-//! units assigned ─ srm: was the split what it should be? ─────────────────────────┘
+//! rows ─ measure ─┐
+//! Moments per arm ┼─ linear | proportions | ranked | trimmed: Comparison ─┐
+//! ArmStatistics ──┘                                                       │
+//! fixed (one look) | sequential (any number of looks) ────────────────────┼─ verdict, with reason
+//! units assigned, times, missing values ─ health: can it be believed? ────┘
 //! ```
 
+pub mod assign;
+pub mod bayes;
+mod comparison;
 mod contrast;
-mod means;
+pub mod health;
+pub mod linear;
+pub mod measure;
+pub mod moments;
+pub mod power;
 mod proportions;
+pub mod ranked;
+mod reason;
 mod sequential;
 mod srm;
+pub mod strata;
+pub mod trimmed;
 mod verdict;
 
 use crate::series::Better;
 use crate::units::Level;
+pub use comparison::Comparison;
+use moments::Moments;
+pub use proportions::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-pub use verdict::{judge, judge_all};
+pub use verdict::{Role, Trial, TrialArm, judge, judge_all, judge_trials};
 
 /// What an experiment sees of one arm and one metric. Merging adds; tests never see rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -34,14 +50,50 @@ pub struct ArmStatistics {
     pub sum_log: f64,
     /// Σ (ln y)² over positive values.
     pub sum_log_sq: f64,
+    /// Of a covariate x, known before the start: sums over units with a value.
+    pub covariate: CovariateSums,
+    /// The same over units with a positive value, and with their logarithms.
+    pub covariate_of_logs: CovariateSums,
+}
+
+/// Sums of a covariate x beside an outcome y.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CovariateSums {
+    /// Σ x.
+    pub sum: f64,
+    /// Σ x².
+    pub sum_sq: f64,
+    /// Σ x y.
+    pub product: f64,
+}
+
+impl CovariateSums {
+    fn add(&mut self, x: f64, y: f64) {
+        self.sum += x;
+        self.sum_sq += x * x;
+        self.product += x * y;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        let Self { sum, sum_sq, product } = other;
+        self.sum += sum;
+        self.sum_sq += sum_sq;
+        self.product += product;
+    }
 }
 
 impl ArmStatistics {
     /// Takes in the value of one unit; one that is not finite is no value.
     pub fn add(&mut self, value: f64) {
+        self.add_with(value, 0.0);
+    }
+
+    /// Takes in the value of one unit and what was known of it before (finite).
+    pub fn add_with(&mut self, value: f64, covariate: f64) {
         if !value.is_finite() {
             return;
         }
+        self.covariate.add(covariate, value);
         self.n += 1;
         self.sum += value;
         self.sum_sq += value * value;
@@ -50,18 +102,53 @@ impl ArmStatistics {
             self.n_positive += 1;
             self.sum_log += log;
             self.sum_log_sq += log * log;
+            self.covariate_of_logs.add(covariate, log);
+        }
+    }
+
+    /// The arm's own estimate; NaN where it has none.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    pub fn estimate(&self, stat: Stat) -> f64 {
+        match stat {
+            Stat::Mean => self.sum / self.n as f64,
+            Stat::LogMean => (self.sum_log / self.n_positive as f64).exp(),
+            Stat::Proportion => Share::of(self.n, self.sum).map_or(f64::NAN, |share| share.value),
+        }
+    }
+
+    /// The arm beside the control; none where one of them has no such estimate.
+    #[must_use]
+    pub fn compare(&self, control: &Self, stat: Stat) -> Option<Comparison> {
+        match stat {
+            Stat::Mean => Comparison::means(self, control),
+            Stat::LogMean => Comparison::log_means(self, control),
+            Stat::Proportion => {
+                Some(Comparison::Shares(Share::of(self.n, self.sum)?, Share::of(control.n, control.sum)?))
+            }
         }
     }
 
     /// Takes in other units of the same arm.
     pub fn merge(&mut self, other: &Self) {
-        let Self { n, sum, sum_sq, n_positive, sum_log, sum_log_sq } = other;
+        let Self { n, sum, sum_sq, n_positive, sum_log, sum_log_sq, covariate, covariate_of_logs } = other;
         self.n += n;
         self.sum += sum;
         self.sum_sq += sum_sq;
         self.n_positive += n_positive;
         self.sum_log += sum_log;
         self.sum_log_sq += sum_log_sq;
+        self.covariate.merge(covariate);
+        self.covariate_of_logs.merge(covariate_of_logs);
+    }
+
+    /// Outcome and covariate, on the scale on which `stat` takes means.
+    fn moments(&self, stat: Stat) -> Moments {
+        let (n, sum, sum_sq, x) = match stat {
+            Stat::LogMean => (self.n_positive, self.sum_log, self.sum_log_sq, &self.covariate_of_logs),
+            Stat::Mean | Stat::Proportion => (self.n, self.sum, self.sum_sq, &self.covariate),
+        };
+        Moments::of_sums(n, &[sum, x.sum], &[sum_sq, x.product, x.sum_sq])
     }
 }
 
@@ -83,6 +170,18 @@ pub enum Stat {
     LogMean,
     /// The share of units whose value is 1 (values are 0 or 1).
     Proportion,
+}
+
+impl Stat {
+    /// The name used in published tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::LogMean => "log_ratio",
+            Self::Proportion => "proportion",
+        }
+    }
 }
 
 /// How often one may look.
@@ -113,6 +212,18 @@ pub struct DecisionParams {
     pub level: Level,
     /// Looks.
     pub method: Method,
+    /// Units of both arms at which sequential intervals are tightest; elsewhere they are wider, and as valid.
+    pub tuned_for: f64,
+    /// What is expected of relative effects before any data, for the posterior; none is flat.
+    pub prior: Option<bayes::Prior>,
+}
+
+impl DecisionParams {
+    /// The defaults: 95 %, tuned for a thousand units, no prior.
+    #[must_use]
+    pub const fn of(method: Method) -> Self {
+        Self { level: Level::DEFAULT, method, tuned_for: sequential::TUNED_FOR_UNITS, prior: None }
+    }
 }
 
 /// One experiment and one metric of it.
@@ -173,6 +284,36 @@ pub struct ExperimentRow {
     pub srm_p_value: f64,
     /// `ship, rollback, keep_running, inconclusive, invalid`.
     pub decision: String,
+    /// What the metric is for: `primary`, `guardrail`.
+    pub role: String,
+    /// Why, in words.
+    pub reason: String,
+    /// What stands for an arm.
+    pub stat: String,
+    /// Evidence against no effect, at any look; none for one look.
+    pub e_value: Option<f64>,
+    /// Sample-ratio mismatch, at any look.
+    pub srm_sequential_p_value: f64,
+    /// Posterior probability of the arm to be the best.
+    pub probability_best: Option<f64>,
+    /// Relative loss to be expected if the arm is taken, on average over the posterior.
+    pub expected_loss: Option<f64>,
+    /// Relative effect that the units so far would find with a probability of 80 %.
+    pub detectable_effect: Option<f64>,
+    /// Units of the arm and the control after which the effect that is sought would be found.
+    pub units_to_decision: Option<f64>,
+    /// Days until then at the present volume.
+    pub days_to_decision: Option<f64>,
+}
+
+/// Names that mean "as it was before", in the order in which they are looked for.
+const CONTROL_NAMES: [&str; 5] = ["control", "baseline", "default", "a", "A"];
+
+/// The arm that others are compared with where nobody says: the one whose name says so, else the first.
+pub fn control_of<'a>(arms: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let arms: Vec<&str> = arms.into_iter().collect();
+    let named = CONTROL_NAMES.iter().find_map(|name| arms.iter().find(|arm| *arm == name));
+    named.or_else(|| arms.iter().min()).copied()
 }
 
 #[cfg(test)]

@@ -1,22 +1,26 @@
 //! Differences of shares.
 
+use super::Method;
 use super::contrast::{Ask, Bounds, Contrast, Effect};
-use super::{ArmStatistics, Method};
-use statrs::distribution::{ContinuousCDF, Normal};
+use super::linear::Pair;
+use crate::stats::dist::wilson;
 
 /// Successes out of units.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Share {
+pub struct Share {
+    count: u64,
     n: f64,
-    value: f64,
+    pub(super) value: f64,
 }
 
 impl Share {
-    /// None for an empty arm and for sums that are no count of successes.
-    fn of(arm: &ArmStatistics) -> Option<Self> {
-        let n = arm.n as f64;
-        let value = arm.sum / n;
-        (0.0..=1.0).contains(&value).then_some(Self { n, value })
+    /// None for an empty arm and for a sum that is no count of successes.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    pub fn of(count: u64, successes: f64) -> Option<Self> {
+        let n = count as f64;
+        let value = successes / n;
+        (0.0..=1.0).contains(&value).then_some(Self { count, n, value })
     }
 
     fn variance(self) -> f64 {
@@ -30,39 +34,40 @@ impl Share {
         value * (1.0 - value) / n
     }
 
-    /// Wilson's interval.
-    fn wilson(self, z: f64) -> Bounds {
-        let shrink = 1.0 + z * z / self.n;
-        let centre = (self.value + 0.5 * z * z / self.n) / shrink;
-        let half = z * (self.variance() + 0.25 * (z / self.n).powi(2)).sqrt() / shrink;
-        (centre - half, centre + half)
+    /// The difference to the control with the variances of both, none of them zero.
+    pub(super) fn pair(self, control: Self) -> Pair {
+        let (arm, own) = (self.softened_variance(), control.softened_variance());
+        Pair {
+            control: control.value,
+            difference: self.value - control.value,
+            variance: arm + own,
+            control_variance: own,
+            covariance: -own,
+            freedom: f64::INFINITY,
+            n: self.count + control.count,
+        }
     }
-}
-
-/// The arm's share; NaN for an empty arm or values that are not 0 or 1.
-pub(super) fn share(arm: &ArmStatistics) -> f64 {
-    Share::of(arm).map_or(f64::NAN, |share| share.value)
 }
 
 /// Difference of shares: pooled z-test, interval by Newcombe's hybrid of the two Wilson intervals (Statistics in Medicine
 /// 17, 1998, method 10), which also holds near 0 and 1; relative to the control by the delta method. Sequential:
 /// the confidence sequence of the difference with softened variances.
-pub(super) fn difference(arm: &ArmStatistics, control: &ArmStatistics, ask: Ask) -> Effect {
-    let (Some(t), Some(c)) = (Share::of(arm), Share::of(control)) else { return Effect::default() };
+pub(super) fn difference(t: Share, c: Share, ask: Ask) -> Effect {
     let value = t.value - c.value;
-    let (bounds, p_value) = match ask.method {
-        Method::Fixed => (Some(newcombe(t, c, ask)), pooled(t, c).and_then(|z| z.p_value(ask))),
+    let (bounds, p_value, e_value) = match ask.method {
+        Method::Fixed => (Some(newcombe(t, c, ask)), pooled(t, c).and_then(|z| z.p_value(ask)), None),
         Method::Sequential => {
             let variance = t.softened_variance() + c.softened_variance();
             let contrast = Contrast::new(value, variance, f64::INFINITY);
-            (contrast.and_then(|z| z.bounds(ask)), contrast.and_then(|z| z.p_value(ask)))
+            let z = |tell: fn(&Contrast, Ask) -> Option<f64>| contrast.and_then(|contrast| tell(&contrast, ask));
+            (contrast.and_then(|z| z.bounds(ask)), z(Contrast::p_value), z(Contrast::e_value))
         }
     };
     let relative = (c.value > 0.0).then(|| value / c.value);
     let delta = (t.variance() + c.variance() * (t.value / c.value).powi(2)) / c.value.powi(2);
     let relative_bounds =
         relative.and_then(|relative| Contrast::new(relative, delta, f64::INFINITY)).and_then(|z| z.bounds(ask));
-    Effect { value: Some(value), bounds, relative, relative_bounds, p_value }
+    Effect { value: Some(value), bounds, relative, relative_bounds, p_value, e_value }
 }
 
 /// The difference with the standard error that it has if there is no effect.
@@ -72,8 +77,8 @@ fn pooled(t: Share, c: Share) -> Option<Contrast> {
 }
 
 fn newcombe(t: Share, c: Share, ask: Ask) -> Bounds {
-    let z = Normal::standard().inverse_cdf(1.0 - 0.5 * ask.level.alpha());
-    let ((t_lower, t_upper), (c_lower, c_upper)) = (t.wilson(z), c.wilson(z));
+    let own = |share: Share| wilson(share.value * share.n, share.n, ask.level.get());
+    let ((t_lower, t_upper), (c_lower, c_upper)) = (own(t), own(c));
     let value = t.value - c.value;
     (value - (t.value - t_lower).hypot(c_upper - c.value), value + (t_upper - t.value).hypot(c.value - c_lower))
 }
@@ -84,19 +89,19 @@ mod tests {
     use super::*;
     use crate::units::Level;
 
-    fn arm(n: u64, successes: f64) -> ArmStatistics {
-        ArmStatistics { n, sum: successes, sum_sq: successes, ..ArmStatistics::default() }
+    fn arm(n: u64, successes: f64) -> Share {
+        Share::of(n, successes).unwrap()
     }
 
     fn ask(method: Method, n: u64) -> Ask {
-        Ask { method, level: Level::DEFAULT, n }
+        Ask { method, level: Level::DEFAULT, n, tuned_for: crate::experiment::sequential::TUNED_FOR_UNITS }
     }
 
     /// statsmodels 0.15.0: `proportions_ztest`, `confint_proportions_2indep(method="newcomb")`; spotify-confidence 4.1.0
     /// gives the same relative effect.
     #[test]
     fn equals_statsmodels() {
-        let effect = difference(&arm(4911, 368.0), &arm(4820, 312.0), ask(Method::Fixed, 9731));
+        let effect = difference(arm(4911, 368.0), arm(4820, 312.0), ask(Method::Fixed, 9731));
         assert!((effect.p_value.unwrap() - 0.048_388_023_699_633_756).abs() < 1e-9);
         let (lower, upper) = effect.bounds.unwrap();
         assert!((lower - 6.569_940_160_355_836e-5).abs() < 1e-9 && (upper - 0.020_348_894_253_429_537).abs() < 1e-9);
@@ -106,14 +111,12 @@ mod tests {
     #[test]
     fn holds_at_the_edges() {
         for method in [Method::Fixed, Method::Sequential] {
-            let none = difference(&arm(20, 0.0), &arm(20, 0.0), ask(method, 40));
+            let none = difference(arm(20, 0.0), arm(20, 0.0), ask(method, 40));
             assert!(none.bounds.is_some_and(|(lower, upper)| lower < 0.0 && upper > 0.0), "{none:?}");
             assert_eq!(none.relative, None);
-            let whole = difference(&arm(20, 20.0), &arm(20, 1.0), ask(method, 40));
+            let whole = difference(arm(20, 20.0), arm(20, 1.0), ask(method, 40));
             assert!(whole.bounds.is_some_and(|(lower, _)| lower > -1.0), "{whole:?}");
-            assert_eq!(difference(&arm(0, 0.0), &arm(20, 1.0), ask(method, 20)), Effect::default());
-            assert_eq!(difference(&arm(3, 50.0), &arm(20, 1.0), ask(method, 23)), Effect::default());
         }
-        assert!(share(&arm(0, 0.0)).is_nan());
+        assert!(Share::of(0, 0.0).is_none() && Share::of(3, 50.0).is_none() && Share::of(3, -1.0).is_none());
     }
 }

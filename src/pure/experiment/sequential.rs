@@ -9,7 +9,7 @@ use crate::units::Level;
 
 /// The sequence is tightest near this many units of both arms, where workflow experiments are usually decided: at 95 % it
 /// reaches 3.0 standard errors there, 3.9 at a tenth of them and 3.2 at ten times as many (a single look: 2.0).
-const TUNED_FOR_UNITS: f64 = 1_000.0;
+pub(super) const TUNED_FOR_UNITS: f64 = 1_000.0;
 
 /// n·ρ², with ρ chosen to be tightest after `tuned_for` units (equation 10 of the paper's appendix).
 fn mixture(n: u64, level: Level, tuned_for: f64) -> f64 {
@@ -17,32 +17,25 @@ fn mixture(n: u64, level: Level, tuned_for: f64) -> f64 {
     n as f64 * (spent + (spent + 1.0).ln()) / tuned_for
 }
 
-fn critical_tuned(n: u64, level: Level, tuned_for: f64) -> f64 {
+/// How many standard errors the interval reaches to either side after `n` units of both arms.
+pub(super) fn critical(n: u64, level: Level, tuned_for: f64) -> f64 {
     let mixed = mixture(n, level, tuned_for);
     (2.0 * (mixed + 1.0) / mixed * (0.5 * (mixed + 1.0).ln() - level.alpha().ln())).sqrt()
 }
 
-/// How many standard errors the interval reaches to either side after `n` units of both arms.
-pub(super) fn critical(n: u64, level: Level) -> f64 {
-    critical_tuned(n, level, TUNED_FOR_UNITS)
-}
-
-/// Smallest α at which the sequence excludes zero, for an estimate `z` standard errors from it; 1 at most.
-pub(super) fn p_value(z: f64, n: u64, level: Level) -> f64 {
-    p_value_tuned(z, n, level, TUNED_FOR_UNITS)
-}
-
-fn p_value_tuned(z: f64, n: u64, level: Level, tuned_for: f64) -> f64 {
+/// The mixture martingale of the sequence for an estimate `z` standard errors from zero. It exceeds 1/α, at any look, just
+/// where the interval at level 1 − α (with the mixture of `level`) excludes zero.
+pub(super) fn e_value(z: f64, n: u64, level: Level, tuned_for: f64) -> f64 {
     let mixed = mixture(n, level, tuned_for);
-    ((mixed + 1.0).sqrt() * (-0.5 * z * z * mixed / (mixed + 1.0)).exp()).min(1.0)
+    (0.5 * z * z * mixed / (mixed + 1.0)).exp() / (mixed + 1.0).sqrt()
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::experiment::comparison::Comparison;
     use crate::experiment::contrast::Ask;
-    use crate::experiment::means;
     use crate::experiment::{ArmStatistics, Method};
     use rand::{RngExt, SeedableRng};
     use rand_xoshiro::Xoshiro256PlusPlus;
@@ -51,20 +44,20 @@ mod tests {
     #[test]
     fn equals_gbstats() {
         let standard_error = 1.420_639_105_367_513_4;
-        let half = critical_tuned(750, Level::DEFAULT, 5_000.0) * standard_error;
+        let half = critical(750, Level::DEFAULT, 5_000.0) * standard_error;
         assert!((-2.144_951_637_142_838_8 - half + 7.161_091_830_103_5).abs() < 1e-9);
-        let p = p_value_tuned(2.144_951_637_142_838_8 / standard_error, 750, Level::DEFAULT, 5_000.0);
+        let p = 1.0 / e_value(2.144_951_637_142_838_8 / standard_error, 750, Level::DEFAULT, 5_000.0);
         assert!((p - 0.796_594_792_837_476_3).abs() < 1e-9);
     }
 
     #[test]
     fn p_value_and_interval_agree() {
         for n in [10, 1_000, 1_000_000] {
-            let z = critical(n, Level::DEFAULT);
-            assert!((p_value(z, n, Level::DEFAULT) - 0.05).abs() < 1e-12);
+            let z = critical(n, Level::DEFAULT, TUNED_FOR_UNITS);
+            assert!((e_value(z, n, Level::DEFAULT, TUNED_FOR_UNITS) - 20.0).abs() < 1e-9);
             assert!(z > 1.96);
         }
-        assert!((p_value(0.0, 10, Level::DEFAULT) - 1.0).abs() < 1e-12);
+        assert!(e_value(0.0, 10, Level::DEFAULT, TUNED_FOR_UNITS) < 1.0);
     }
 
     /// 600 experiments without effect on lognormal values, looked at 28 times each.
@@ -72,7 +65,7 @@ mod tests {
     fn an_aa_test_seldom_rejects_though_it_is_looked_at_often() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(11);
         let mut draw = || ((0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0).exp();
-        let ask = |method, n| Ask { method, level: Level::DEFAULT, n };
+        let ask = |method, n| Ask { method, level: Level::DEFAULT, n, tuned_for: TUNED_FOR_UNITS };
         let (mut at_the_end, mut at_any_look, mut sequential) = (0, 0, 0);
         for _ in 0..600 {
             let (mut a, mut b) = (ArmStatistics::default(), ArmStatistics::default());
@@ -82,7 +75,7 @@ mod tests {
                     a.add(draw());
                     b.add(draw());
                 }
-                let p = |method| means::log_ratio(&a, &b, ask(method, a.n + b.n)).p_value.unwrap();
+                let p = |method| Comparison::log_means(&a, &b).unwrap().effect(ask(method, a.n + b.n)).p_value.unwrap();
                 last = p(Method::Fixed) < 0.05;
                 peeked |= last;
                 crossed |= p(Method::Sequential) < 0.05;

@@ -1,6 +1,7 @@
 //! Statistics that several modules share.
 
 pub mod dist;
+pub(crate) mod double;
 pub mod fdr;
 pub mod optimize;
 pub mod rank;

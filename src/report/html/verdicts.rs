@@ -38,7 +38,10 @@ fn arm_row(arm: &Arm) -> Markup {
                 }
                 @if let Some(interval) = &arm.interval { br; span.muted.small { (interval) } }
             }
-            td { (arm.decision.as_deref().unwrap_or(format::NOTHING)) }
+            td {
+                (arm.decision.as_deref().unwrap_or(format::NOTHING))
+                @if let Some(reason) = &arm.reason { br; span.muted.small { (reason) } }
+            }
         }
     }
 }

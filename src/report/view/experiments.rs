@@ -53,6 +53,8 @@ pub struct Arm {
     pub interval: Option<String>,
     /// The decision in words; none for the control itself.
     pub decision: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// Below it a split is taken to be broken: the threshold that practice uses for sample-ratio mismatch, since it is
@@ -125,6 +127,7 @@ fn arm(row: &ExperimentResultRow) -> Arm {
         n: format::grouped_usize(usize::try_from(row.n).unwrap_or(0)),
         estimate: format::value(row.estimate, unit),
         decision: effect.is_some().then(|| decision_words(&row.decision)),
+        reason: row.reason.clone().filter(|_| effect.is_some()),
         effect,
         interval: interval.map(|interval| format!("{interval}, {}", format::level(row.level))),
     }

@@ -42,4 +42,24 @@ published_table! {
     looks: i64,
     /// When it was first looked at.
     first_look_at: Instant,
+    /// What the metric is for: primary, guardrail.
+    role: Option<String>,
+    /// What stands for an arm: mean, log_ratio, proportion.
+    stat: Option<String>,
+    /// Why the decision is what it is.
+    reason: Option<String>,
+    /// Evidence against no effect, valid at any look; null for one look.
+    e_value: Option<f64>,
+    /// Sample-ratio mismatch, valid at any look.
+    srm_sequential_p_value: Option<f64>,
+    /// Posterior probability of the arm to be the best, with a flat prior.
+    probability_best: Option<f64> => "ratio",
+    /// Relative loss to be expected if the arm is taken, on average over the posterior.
+    expected_loss: Option<f64> => "ratio",
+    /// Relative effect that the units so far would find with a probability of 80 %.
+    detectable_effect: Option<f64> => "ratio",
+    /// Units of arm and control after which an effect of the estimated size would be found.
+    units_to_decision: Option<f64> => "units",
+    /// Days until then at the present volume.
+    days_to_decision: Option<f64> => "days",
 }

@@ -309,6 +309,16 @@ fn experiment(arm: &str, effect: Option<f64>) -> ExperimentResultRow {
         decision: "ship".to_owned(),
         looks: 9,
         first_look_at: Instant(day_us(20)),
+        role: Some("primary".into()),
+        stat: Some("log_ratio".into()),
+        reason: Some("better at any look".into()),
+        e_value: None,
+        srm_sequential_p_value: None,
+        probability_best: Some(0.9),
+        expected_loss: None,
+        detectable_effect: None,
+        units_to_decision: None,
+        days_to_decision: None,
     }
 }
 

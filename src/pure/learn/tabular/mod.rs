@@ -12,7 +12,6 @@ mod basis;
 mod calendar;
 pub mod card;
 mod dense;
-mod double;
 mod effects;
 mod elastic_net;
 mod ensemble;

@@ -3,7 +3,7 @@
 //! Householder's QR (Golub and Van Loan, Matrix Computations, 5.3) in numbers of twice the precision. In plain doubles a
 //! condition number of 1e10, as polynomials have it, takes ten of sixteen digits from the standard errors.
 
-use super::double::Double;
+use crate::stats::double::Double;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 

@@ -5,21 +5,21 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// About 31 decimal digits, in the range of a double.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Double {
+pub(crate) struct Double {
     high: f64,
     low: f64,
 }
 
 impl Double {
-    pub(super) const ZERO: Self = Self { high: 0.0, low: 0.0 };
+    pub(crate) const ZERO: Self = Self { high: 0.0, low: 0.0 };
 
     /// The nearest double.
-    pub(super) fn value(self) -> f64 {
+    pub(crate) fn value(self) -> f64 {
         self.high
     }
 
     /// Newton's step on the root of the high part doubles its digits.
-    pub(super) fn sqrt(self) -> Self {
+    pub(crate) fn sqrt(self) -> Self {
         if self.high <= 0.0 {
             return Self::ZERO;
         }
@@ -28,12 +28,12 @@ impl Double {
         two_sum(root, rest.high / (2.0 * root))
     }
 
-    pub(super) fn is_negative(self) -> bool {
+    pub(crate) fn is_negative(self) -> bool {
         self.high < 0.0
     }
 
     /// The exact product of two doubles.
-    pub(super) fn product(a: f64, b: f64) -> Self {
+    pub(crate) fn product(a: f64, b: f64) -> Self {
         let high = a * b;
         Self { high, low: a.mul_add(b, -high) }
     }

@@ -1,0 +1,11 @@
+ALTER TABLE paceline.experiments
+    DROP COLUMN role,
+    DROP COLUMN stat,
+    DROP COLUMN reason,
+    DROP COLUMN e_value,
+    DROP COLUMN srm_sequential_p_value,
+    DROP COLUMN probability_best,
+    DROP COLUMN expected_loss,
+    DROP COLUMN detectable_effect,
+    DROP COLUMN units_to_decision,
+    DROP COLUMN days_to_decision;
