@@ -17,7 +17,7 @@ mod trends;
 pub use anomalies::{Anomalies, Anomaly};
 pub use changes::{Change, Changes, Spark, drawn_changes};
 pub use comparisons::{Comparison, Comparisons};
-pub use experiments::{Arm, Experiment, Experiments};
+pub use experiments::{Arm, Course, Experiment, Experiments};
 pub use forecasts::{Band, Fan, Forecasts, forecast_candidates, forecast_grids};
 pub use headline::{Headline, Tile, WorkflowWeek};
 pub use quality::{Quality, Reason};
