@@ -1,7 +1,7 @@
 //! Charts as inline SVG. Colours come from the page's style sheet by class, so that charts follow light and dark.
 
 use super::format;
-use super::view::{Band, Fan, Spark};
+use super::view::{Band, Course, Fan, Spark};
 use crate::pure::units::DAY_US;
 use chrono_tz::Tz;
 use maud::{Markup, html};
@@ -276,6 +276,28 @@ pub(super) fn spark(spark: &Spark, id: usize) -> Option<Markup> {
     })
 }
 
+/// An effect and its interval over the looks, beside the line of no effect.
+pub(super) fn course(course: &Course, id: usize) -> Option<Markup> {
+    let ends = course.looks.iter().flat_map(|(_, _, lower, upper)| [*lower, *upper]);
+    let (low, high) = extremes(ends.chain([0.0]))?;
+    let (first, last) = (course.looks.first()?.0, course.looks.last()?.0);
+    let scale = Scale { frame: SPARK, x: (as_f64(first), as_f64(last)), y: (low, high) };
+    let place = |at_us: i64, value: f64| (scale.x(at_us), scale.y(value));
+    let upper = line(course.looks.iter().map(|(at_us, _, _, upper)| place(*at_us, *upper)));
+    let lower = line(course.looks.iter().rev().map(|(at_us, _, lower, _)| place(*at_us, *lower)));
+    let band = format!("{upper}{}Z", lower.replacen('M', "L", 1));
+    let title_id = format!("course{id}");
+    let Frame { width, height, .. } = SPARK;
+    Some(html! {
+        svg.spark.course viewBox=(format!("0 0 {width} {height}")) role="img" aria-labelledby=(title_id) {
+            title id=(title_id) { (course.description) }
+            path.band d=(band) {}
+            line.now x1=(at(scale.x(first))) x2=(at(scale.x(last))) y1=(at(scale.y(0.0))) y2=(at(scale.y(0.0))) {}
+            path.level d=(line(course.looks.iter().map(|(at_us, effect, _, _)| place(*at_us, *effect)))) {}
+        }
+    })
+}
+
 /// A bar from zero to `value` with its interval, on an axis that ends at `end`. It stretches with the page.
 pub(super) fn bar(value: f64, lower: f64, upper: f64, end: f64, title: &str) -> Markup {
     let position = |value: f64| if value.is_finite() { 100.0 * share(value, (0.0, end)) } else { 0.0 };
@@ -315,6 +337,19 @@ mod tests {
         let points = gapless(&[(0, 1.0), (DAY_US, 2.0), (5 * DAY_US, 3.0)], DAY_US);
         assert_eq!(points.iter().filter(|(_, value)| value.is_nan()).count(), 1);
         assert_eq!(line([(0.0, 1.0), (1.0, f64::NAN), (2.0, 2.0)]).matches('M').count(), 2);
+    }
+
+    #[test]
+    fn an_effect_is_drawn_in_its_interval_beside_none() {
+        let looks = vec![(0, -0.1, -0.3, 0.1), (DAY_US, -0.12, -0.2, -0.04)];
+        let drawn = course(&Course { description: "a & b".to_owned(), looks }, 3).map(Markup::into_string);
+        let drawn = drawn.unwrap_or_default();
+        assert!(drawn.contains("course3") && drawn.contains("a &amp; b") && !drawn.contains("NaN"), "{drawn}");
+        // Up along one end, back along the other.
+        let band =
+            drawn.split("class=\"band\" d=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        assert!(band.starts_with('M') && band.ends_with('Z') && band.matches('M').count() == 1, "{band}");
+        assert!(course(&Course { description: String::new(), looks: vec![] }, 0).is_none());
     }
 
     #[test]

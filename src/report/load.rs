@@ -49,6 +49,8 @@ pub struct Published {
     pub forecasts: Option<Kept<ForecastRow>>,
     /// All.
     pub experiments: Option<Vec<ExperimentResultRow>>,
+    /// What the looks before said of them, oldest first, each with its cutoff in microseconds.
+    pub earlier_looks: Vec<(i64, Vec<ExperimentResultRow>)>,
     /// The clearest differences first.
     pub comparisons: Option<Kept<ComparisonRow>>,
     /// Run-level trends and the steps that degrade most.
@@ -182,13 +184,16 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
     let history = daily_history(store, as_of, change_points.as_ref()).await?;
     let forecasts = forecasts(store, as_of, history.as_ref()).await?;
     let fine_history = fine_history(store, forecasts.as_ref()).await?;
+    let experiments = all(store, as_of, |_| true).await?;
+    let earlier_looks = earlier_looks(store, as_of, experiments.as_deref()).await?;
     Ok(Published {
         as_of,
         bottlenecks: best(store, as_of, is_open, by_impact).await?,
         recommendations: best(store, as_of, |_| true, by_rank).await?,
         anomalies: best(store, as_of, is_alarm, by_severity).await?,
         degradations: best(store, as_of, |_| true, by_loss).await?,
-        experiments: all(store, as_of, |_| true).await?,
+        experiments,
+        earlier_looks,
         comparisons: best(store, as_of, |_| true, by_clarity).await?,
         trends: trends(store, as_of).await?,
         model_scores: all(store, as_of, is_overall_or_alert).await?,
@@ -199,6 +204,28 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
         history,
         fine_history,
     })
+}
+
+/// Earlier looks at experiments that are drawn: two months of daily ones.
+const LOOKS: usize = 60;
+
+/// What was said before of the experiments that are shown.
+async fn earlier_looks(
+    store: &Store,
+    as_of: DateTime<Utc>,
+    shown: Option<&[ExperimentResultRow]>,
+) -> Result<Vec<(i64, Vec<ExperimentResultRow>)>> {
+    let ids: BTreeSet<&str> = shown.unwrap_or_default().iter().map(|row| row.experiment_id.as_str()).collect();
+    let mut looks = Vec::new();
+    if ids.is_empty() {
+        return Ok(looks);
+    }
+    for before in as_ofs(store).await?.range(..as_of).rev().take(LOOKS) {
+        let told = |row: &ExperimentResultRow| row.relative_lower.is_some() && ids.contains(row.experiment_id.as_str());
+        looks.extend(all(store, *before, told).await?.map(|rows| (before.timestamp_micros(), rows)));
+    }
+    looks.reverse();
+    Ok(looks)
 }
 
 /// Folds the rows of a table; none where it is not published as of this instant.

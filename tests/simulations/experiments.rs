@@ -1,7 +1,7 @@
 //! Measures by simulation whether the statistics of experiments keep what they promise: A/A tests that are looked at every
 //! day, the coverage of every estimator's intervals, and what a covariate saves.
 //!
-//!     cargo run --release -p paceline-pure --example experiments [aa] [coverage] [power] [srm]
+//!     cargo run --release -p paceline-pure --example experiments [aa] [coverage [only=words]] [power] [srm]
 //!
 //! Prints one line a setting. Seeds are fixed, so that figures are the same anywhere.
 #![expect(clippy::print_stdout, clippy::cast_precision_loss, clippy::indexing_slicing, reason = "a measuring program")]
@@ -24,12 +24,13 @@ fn normal(rng: &mut Rng) -> f64 {
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).collect();
+    let only = asked.iter().find_map(|one| one.strip_prefix("only=")).unwrap_or_default();
     let is_asked = |name: &str| asked.is_empty() || asked.iter().any(|one| one == name);
     if is_asked("aa") {
-        aa();
+        aa(only);
     }
     if is_asked("coverage") {
-        coverage();
+        coverage(only);
     }
     if is_asked("power") {
         power();
@@ -47,6 +48,16 @@ enum World {
     Wandering,
     /// Days of the week differ by half.
     Weekly,
+}
+
+impl World {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Wandering => "AR(1) 0.9",
+            Self::Weekly => "weekly",
+        }
+    }
 }
 
 fn sums(arms: [&ArmStatistics; 2], stat: Stat, method: Method) -> ExperimentRow {
@@ -67,12 +78,16 @@ fn sums(arms: [&ArmStatistics; 2], stat: Stat, method: Method) -> ExperimentRow 
 }
 
 /// Share of 4,000 A/A tests that reject at any of 28 daily looks.
-fn aa() {
+fn aa(only: &str) {
     println!("A/A, 4,000 tests, {LOOKS} daily looks: share that ever rejects at 5 %");
     for world in [World::Steady, World::Wandering, World::Weekly] {
         for per_day in [20, 200] {
             for sigma in [0.33, 0.8, 1.5] {
                 for (stat, name) in [(Some(Stat::Mean), "mean"), (Some(Stat::LogMean), "log_ratio"), (None, "p95")] {
+                    let setting = format!("{} {per_day} {name}", world.name());
+                    if !setting.contains(only) {
+                        continue;
+                    }
                     let n = if stat.is_none() && per_day == 200 { 1_000 } else { 4_000 };
                     let count = |(a, b): (u32, u32), (c, d): (bool, bool)| (a + u32::from(c), b + u32::from(d));
                     let (sequential, fixed) = (0..n)
@@ -80,11 +95,7 @@ fn aa() {
                         .map(|seed| ever_rejects(seed, world, per_day, sigma, stat))
                         .fold(|| (0, 0), count)
                         .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-                    let world = match world {
-                        World::Steady => "steady",
-                        World::Wandering => "AR(1) 0.9",
-                        World::Weekly => "weekly",
-                    };
+                    let world = world.name();
                     println!(
                         "{world:>9} {per_day:>3}/arm/day sigma {sigma:<4} {name:>9}: anytime {:.2} %, fixed {:.2} % ({n} tests)",
                         100.0 * f64::from(sequential) / f64::from(n as u32),
@@ -211,7 +222,7 @@ fn lognormal(rng: &mut Rng, n: usize, sigma: f64, wider: f64) -> Drawn {
 }
 
 /// Share of 2,000 intervals that hold the truth.
-fn coverage() {
+fn coverage(only: &str) {
     println!(
         "coverage of 95 % intervals, 2,000 experiments: difference / relative; of those without a caution; share with one, without an interval"
     );
@@ -264,7 +275,7 @@ fn coverage() {
         ("trimmed 20 %, symmetric tails", RowStat::Trimmed(0.2), symmetric),
         ("winsorised 5 %, symmetric tails", RowStat::Winsorised(0.05), symmetric),
     ];
-    for (name, stat, draw) in settings {
+    for (name, stat, draw) in settings.into_iter().filter(|(name, ..)| name.contains(only)) {
         for n in [20, 100, 1_000, 10_000, 100_000] {
             let simulations: u64 = match n {
                 0..=1_000 => 2_000,

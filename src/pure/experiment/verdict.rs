@@ -200,6 +200,8 @@ fn discovery_threshold(trials: &[Trial], found: &[Vec<Option<Found>>], level: Le
 struct Guardrails {
     /// (trial, arm) → state, with the p-values adjusted over the experiment.
     states: Vec<((usize, usize), Guard)>,
+    /// Experiments that have guardrails, sorted.
+    ids: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -211,11 +213,11 @@ enum Guard {
 
 fn guardrails(trials: &[Trial], found: &[Vec<Option<Found>>], level: Level) -> Guardrails {
     let mut states = Vec::new();
-    let mut ids: Vec<&str> = trials.iter().map(|trial| trial.id.as_str()).collect();
+    let with_guards = trials.iter().filter(|trial| trial.role != Role::Primary);
+    let mut ids: Vec<&str> = with_guards.map(|trial| trial.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let has_guards = |id: &&str| trials.iter().any(|one| one.id == **id && one.role != Role::Primary);
-    for id in ids.into_iter().filter(has_guards) {
+    for &id in &ids {
         let mut holds: Vec<((usize, usize), f64)> = Vec::new();
         let mut broken = Vec::new();
         for (at, (trial, found)) in trials.iter().zip(found).enumerate().filter(|(_, (trial, _))| trial.id == id) {
@@ -240,7 +242,7 @@ fn guardrails(trials: &[Trial], found: &[Vec<Option<Found>>], level: Level) -> G
             states.push((*key, state));
         }
     }
-    Guardrails { states }
+    Guardrails { states, ids: ids.into_iter().map(str::to_owned).collect() }
 }
 
 /// Significance of "it is not worse by `margin`" and of "it is".
@@ -292,6 +294,7 @@ impl Guardrails {
             (trial.role != Role::Primary && !has_control)
                 .then(|| (self.state(at, place).unwrap_or(Guard::Open), trial.metric.as_str()))
         };
+        self.ids.binary_search_by(|known| known.as_str().cmp(id)).ok()?;
         trials.iter().enumerate().filter(|(_, trial)| trial.id == id).filter_map(of_trial).max()
     }
 

@@ -1,24 +1,31 @@
 //! What worked, and how alike things compare.
 
 use super::{heads, more, table};
+use crate::report::charts;
 use crate::report::format;
 use crate::report::view::{Arm, Comparisons, Experiment, Experiments};
 use maud::{Markup, html};
 
 pub(super) fn experiments(experiments: &Experiments) -> Markup {
     html! {
-        @for experiment in &experiments.items.items { (one(experiment)) }
+        @for (number, experiment) in experiments.items.items.iter().enumerate() { (one(experiment, number)) }
         (more(&experiments.items, "experiments", "experiments"))
     }
 }
 
-fn one(experiment: &Experiment) -> Markup {
+fn one(experiment: &Experiment, number: usize) -> Markup {
     let names = ["Metric", "Arm", "#Units", "#Estimate", "#Against control", "Decision"];
     let rows = html! { @for arm in &experiment.arms.items { (arm_row(arm)) } };
     html! {
         h3 { bdi { (experiment.id) } ": " (experiment.decisions) }
         @if let Some(warning) = &experiment.warning { p.bad { (warning) } }
         p.muted.small { "On " bdi { (experiment.workflow_type) } " · " (experiment.method) }
+        @for (place, course) in experiment.courses.iter().enumerate() {
+            // Arms that are drawn are few, so that no two charts share a name.
+            @if let Some(chart) = charts::course(course, 100 * number + place) {
+                figure { (chart) figcaption.muted.small { (course.description) } }
+            }
+        }
         (table("Each arm by metric; below each effect its interval.", &heads(&names), &rows))
         (more(&experiment.arms, "arms", "experiments"))
     }

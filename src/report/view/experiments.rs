@@ -34,6 +34,17 @@ pub struct Experiment {
     pub warning: Option<String>,
     /// Arms by metric.
     pub arms: Capped<Arm>,
+    /// The effect of each arm on the first metric that decides, over the looks; those with two looks at least.
+    pub courses: Vec<Course>,
+}
+
+/// An effect as it was seen at each look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Course {
+    /// What is drawn, in words.
+    pub description: String,
+    /// Cutoff in microseconds, relative effect, and the ends of its interval.
+    pub looks: Vec<(i64, f64, f64, f64)>,
 }
 
 /// An arm and a metric.
@@ -72,11 +83,18 @@ pub(super) fn experiments(published: &Published, zone: Tz) -> Part<Experiments> 
     }
     let total = by_id.len();
     Part::Shown(Experiments {
-        items: Capped::of(by_id, total, CAP, |((id, workflow_type), rows)| experiment(id, workflow_type, &rows, zone)),
+        items: Capped::of(by_id, total, CAP, |((id, workflow_type), rows)| {
+            experiment(published, (id, workflow_type), &rows, zone)
+        }),
     })
 }
 
-fn experiment(id: &str, workflow_type: &str, rows: &[&ExperimentResultRow], zone: Tz) -> Experiment {
+fn experiment(
+    published: &Published,
+    (id, workflow_type): (&str, &str),
+    rows: &[&ExperimentResultRow],
+    zone: Tz,
+) -> Experiment {
     let mut decisions: Vec<String> =
         rows.iter().filter(|row| row.effect.is_some()).map(|row| decision_words(&row.decision)).collect();
     decisions.sort();
@@ -101,6 +119,43 @@ fn experiment(id: &str, workflow_type: &str, rows: &[&ExperimentResultRow], zone
         method: looked,
         warning,
         arms: Capped::of(rows, rows.len(), ARMS, |row| arm(row)),
+        courses: courses(published, rows),
+    }
+}
+
+/// Arms whose effect is drawn.
+const DRAWN: usize = 4;
+
+fn courses(published: &Published, rows: &[&ExperimentResultRow]) -> Vec<Course> {
+    let has_effect =
+        |row: &&&ExperimentResultRow| row.relative_lower.is_some() && row.role.as_deref() != Some("guardrail");
+    let time = || rows.iter().filter(has_effect).find(|row| row.metric == "execution_time");
+    let Some(metric) = time().or_else(|| rows.iter().find(has_effect)).map(|row| &row.metric) else {
+        return Vec::new();
+    };
+    let drawn = rows.iter().filter(has_effect).filter(|row| row.metric == *metric).take(DRAWN);
+    drawn.map(|row| course(published, row)).filter(|course| course.looks.len() > 1).collect()
+}
+
+fn course(published: &Published, row: &ExperimentResultRow) -> Course {
+    let is_same = |other: &&ExperimentResultRow| {
+        (&other.experiment_id, &other.workflow_type, &other.metric, &other.arm)
+            == (&row.experiment_id, &row.workflow_type, &row.metric, &row.arm)
+    };
+    let look = |at_us: i64, row: &ExperimentResultRow| {
+        Some((at_us, row.relative_effect?, row.relative_lower?, row.relative_upper?))
+            .filter(|(_, effect, lower, upper)| [effect, lower, upper].iter().all(|value| value.is_finite()))
+    };
+    let before = published.earlier_looks.iter().filter_map(|(at_us, rows)| look(*at_us, rows.iter().find(is_same)?));
+    let looks: Vec<(i64, f64, f64, f64)> = before.chain(look(published.as_of.timestamp_micros(), row)).collect();
+    let (metric, arm) = (format::words(&row.metric), format::name(&row.arm));
+    Course {
+        description: format!(
+            "Effect of {arm} on {metric} at each of {} looks, with its {} interval; the dashed line is no effect",
+            looks.len(),
+            format::level(row.level)
+        ),
+        looks,
     }
 }
 

@@ -19,7 +19,7 @@ pub use anomalies::{Anomalies, Anomaly};
 pub use changes::{Change, Changes, Spark, drawn_changes};
 pub use comparisons::{Comparison, Comparisons};
 pub use degradations::{Degradation, Degradations};
-pub use experiments::{Arm, Experiment, Experiments};
+pub use experiments::{Arm, Course, Experiment, Experiments};
 pub use forecasts::{Band, Fan, Forecasts, forecast_candidates, forecast_grids};
 pub use headline::{Headline, Tile, WorkflowWeek};
 pub use quality::{Quality, Reason};
