@@ -127,7 +127,7 @@ async fn score_day(
     times: Times,
     level: Level,
 ) -> Result<OfDay> {
-    let read = days::read(lake, files, times.until_us).await?;
+    let read = days::read_to_score(lake, files, times.until_us).await?;
     on_cpu(move || {
         let (samples, origins) = step_samples_ended(&read.day, times.after_us, times.until_us);
         let anomalies = detectors.score(&samples, level);

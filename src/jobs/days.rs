@@ -9,6 +9,7 @@ use crate::tables::{CanonicalTable, Reject, Runs, Steps, runs, steps};
 use chrono::{DateTime, NaiveDate, Utc};
 use polars::prelude::{DataFrame, PolarsResult};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// The columns of `runs` that the job looks at.
 const RUN_COLUMNS: [&str; 15] = [
@@ -59,6 +60,11 @@ const STEP_COLUMNS: [&str; 27] = [
     steps::CACHE_HIT,
     steps::QUEUE_MS,
 ];
+
+/// Lists and hashes that cost much to read and that scores do not look at.
+const NOT_SCORED: [&str; 2] = [steps::DEPENDS_ON, steps::CACHE_KEY];
+static SCORED_COLUMNS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| STEP_COLUMNS.into_iter().filter(|name| !NOT_SCORED.contains(name)).collect());
 
 /// The files of one day of the lake.
 #[derive(Debug, Clone, Default)]
@@ -137,8 +143,22 @@ pub(crate) struct ReadDay {
 
 /// Reads a day: the needed columns of its files, checked row by row. A file that can't be read is a reject.
 pub(crate) async fn read(lake: &Store, files: &DayFiles, as_of_us: i64) -> Result<ReadDay> {
+    read_columns(lake, files, &STEP_COLUMNS, as_of_us).await
+}
+
+/// The same without the dependencies and cache keys of steps.
+pub(crate) async fn read_to_score(lake: &Store, files: &DayFiles, as_of_us: i64) -> Result<ReadDay> {
+    read_columns(lake, files, &SCORED_COLUMNS, as_of_us).await
+}
+
+async fn read_columns(
+    lake: &Store,
+    files: &DayFiles,
+    of_steps: &'static [&'static str],
+    as_of_us: i64,
+) -> Result<ReadDay> {
     let runs = fetch(lake, &files.runs, &RUN_COLUMNS).await?;
-    let steps = fetch(lake, &files.steps, &STEP_COLUMNS).await?;
+    let steps = fetch(lake, &files.steps, of_steps).await?;
     on_cpu(move || {
         let mut read = ReadDay { day: Day::default(), inputs: runs.inputs, rejects: runs.rejects };
         read.inputs.extend(steps.inputs);

@@ -63,7 +63,7 @@ pub(super) fn step_samples(day: &Day, budget: usize) -> Samples {
         chosen
     };
     let unfinished = thinned(by_step(rows, |i| lasted(day, i).is_some()));
-    gather(day, thinned(groups), unfinished, kills(rows)).0
+    gather(day, &upstream_of(day), thinned(groups), unfinished, kills(rows)).0
 }
 
 fn by_step(rows: &Executions, is_chosen: impl Fn(usize) -> bool) -> BTreeMap<(u32, u32), Vec<usize>> {
@@ -88,7 +88,8 @@ fn lasted(day: &Day, i: usize) -> Option<(f64, i64)> {
     Some(lasted).filter(|(ms, _)| ms.is_finite() && *ms > 0.0 && !rows.cache_hit[i])
 }
 
-/// Every execution of the day that ended in `(after_us, until_us]` and can be scored, with its origin.
+/// Every execution of the day that ended in `(after_us, until_us]` and can be scored, with its origin. What lies upstream of
+/// it is left unknown.
 #[must_use]
 pub fn step_samples_ended(day: &Day, after_us: i64, until_us: i64) -> (Samples, Origins) {
     let rows = &day.steps;
@@ -97,7 +98,8 @@ pub fn step_samples_ended(day: &Day, after_us: i64, until_us: i64) -> (Samples, 
             is_sample(rows, i) && !rows.cache_hit[i] && rows.ended_us[i] > after_us && rows.ended_us[i] <= until_us
         })
         .collect();
-    let (samples, order) = gather(day, chosen, Vec::new(), Vec::new());
+    let upstream = Upstream::unknown(rows.len());
+    let (samples, order) = gather(day, &upstream, chosen, Vec::new(), Vec::new());
     let word = |code: u32| day.vocabulary.word(code).unwrap_or_default().to_owned();
     let origins = Origins {
         run_id: order.iter().map(|&i| word(rows.run[i])).collect(),
@@ -130,6 +132,7 @@ fn priority(day: &Day, i: usize) -> u64 {
 /// The executions `chosen`, with those that are unfinished and the kills beside them, and in which order they now are.
 fn gather(
     day: &Day,
+    upstream: &Upstream,
     mut chosen: Vec<usize>,
     mut unfinished: Vec<usize>,
     mut killed: Vec<usize>,
@@ -139,7 +142,6 @@ fn gather(
     for rows_of in [&mut chosen, &mut unfinished, &mut killed] {
         rows_of.sort_by_cached_key(|&i| (rows.bucket_us[i], word(rows.run[i]), word(rows.step_id[i]), rows.attempt[i]));
     }
-    let upstream = upstream_of(day);
     let mut vocabulary = Vocabulary::default();
     let mut recoded: HashMap<u32, u32> = HashMap::new();
     let mut recode = |code: u32| -> u32 { *recoded.entry(code).or_insert_with(|| vocabulary.intern_opt(word(code))) };
@@ -155,10 +157,10 @@ fn gather(
             memory_request_mb: rows.memory_request_mb[i],
         })
         .collect();
-    let samples = columns(rows, &upstream, &chosen, &mut recode);
+    let samples = columns(rows, upstream, &chosen, &mut recode);
     let beside = (!unfinished.is_empty()).then(|| {
         let (duration_ms, ended_us) = unfinished.iter().filter_map(|&i| lasted(day, i)).unzip();
-        Box::new(Samples { duration_ms, ended_us, ..columns(rows, &upstream, &unfinished, &mut recode) })
+        Box::new(Samples { duration_ms, ended_us, ..columns(rows, upstream, &unfinished, &mut recode) })
     });
     (Samples { vocabulary, kills, unfinished: beside, ..samples }, chosen)
 }

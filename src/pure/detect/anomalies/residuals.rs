@@ -51,9 +51,11 @@ pub(crate) struct Residual {
     pub(crate) scale: f64,
 }
 
-/// Executions of a group without any outcome, to which columns are then fitted one by one.
+/// Executions of a group without any outcome, to which columns are then fitted one by one. What lies upstream is left out:
+/// it says little, and would have to be counted for every execution that is judged.
 pub(crate) fn frame(samples: &Samples, rows: &[u32]) -> Dataset {
-    Dataset::with_outcome(samples, rows, Features::default(), |_| Some(f64::NAN))
+    let features = Features { upstream_bytes: false, step_count: false, ..Features::default() };
+    Dataset::with_outcome(samples, rows, features, |_| Some(f64::NAN))
 }
 
 impl ColumnNormal {
