@@ -23,10 +23,6 @@ impl Share {
         (0.0..=1.0).contains(&value).then_some(Self { count, n, value })
     }
 
-    fn variance(self) -> f64 {
-        self.value * (1.0 - self.value) / self.n
-    }
-
     /// With one success and one failure more (Agresti and Caffo 2000): never zero.
     fn softened_variance(self) -> f64 {
         let n = self.n + 2.0;
