@@ -16,6 +16,7 @@ mod commands;
 mod config;
 mod crash;
 mod folder;
+mod forecast;
 mod ingest;
 mod job;
 mod postgres;

@@ -13,6 +13,8 @@ use super::theta::Theta;
 const MAX_ORIGINS: usize = 60;
 /// Smoothing weights are fitted anew this often along the origins; between, only the states move on.
 const REFITS: usize = 3;
+/// Lines are drawn anew this often.
+const LINES: usize = 12;
 /// Seasons longer than this are taken off before smoothing: as states, each phase would be seen too rarely.
 const LONGEST_STATE: usize = 13;
 /// Cycles of a seasonal mean.
@@ -118,10 +120,7 @@ impl<'a> Backtest<'a> {
                     self.theta_trial(seasons)?,
                 )
             }
-            Candidate::Line => {
-                let path = |known: &[f64], reach| Some(Line::fit(known, &self.seasons)?.path(known.len(), reach));
-                ("line".to_owned(), self.walk(path)?)
-            }
+            Candidate::Line => ("line".to_owned(), self.line_trial()?),
             Candidate::Autoregression(lags) => {
                 (lags.name(), autoregression::paths(&self.seen, lags, &self.origins, |origin| self.reach(origin))?)
             }
@@ -166,6 +165,18 @@ impl<'a> Backtest<'a> {
         }
         let seasons = self.seasons.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         Some((if as_states { name } else { format!("mstl({seasons}) {name}") }, paths))
+    }
+
+    fn line_trial(&self) -> Option<Vec<Path>> {
+        let mut line = None;
+        let mut paths = Vec::with_capacity(self.origins.len());
+        for (position, &origin) in self.origins.iter().enumerate() {
+            if position.is_multiple_of(self.origins.len().div_ceil(LINES)) || origin == self.values.len() {
+                line = Line::fit(self.seen.get(..origin)?, &self.seasons);
+            }
+            paths.push(line.as_ref()?.path(origin, self.reach(origin)));
+        }
+        Some(paths)
     }
 
     fn theta_trial(&self, seasons: &[usize]) -> Option<Vec<Path>> {
