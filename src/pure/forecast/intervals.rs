@@ -140,8 +140,8 @@ impl Calibration {
 }
 
 impl Pool {
-    /// The quantile ⌈(n + 1)·level⌉ / n of all scores, n between that of scores and that of origins; where there are too few origins to have seen one
-    /// beyond it, at least Student's interval about zero.
+    /// The quantile ⌈(n + 1)·level⌉ / n of all scores, n between that of scores and that of origins; where there are too
+    /// few origins to have seen one beyond it, at least Student's interval about zero.
     fn quantile(&self, level: Level) -> f64 {
         let (n, n_scores) = (self.origins as f64, self.scores.len() as f64);
         // Between what would hold if each score counted as independent, and if only each origin did.

@@ -83,7 +83,7 @@ impl Tried {
         let (sums, squares) = phases(values, length);
         let n: f64 = sums.iter().map(|(_, n)| n).sum();
         let total = squares / n.max(1.0);
-        if !(total > 0.0) {
+        if total.is_nan() || total <= 0.0 {
             return None;
         }
         // Leaving a cycle out of k turns a deviation from the mean into k/(k-1) of it.
@@ -159,7 +159,7 @@ fn peaks(values: &[f64]) -> Vec<usize> {
     let about: Vec<f64> = values.iter().map(|v| v - mean).collect();
     let product = |lag: usize| about.iter().zip(about.iter().skip(lag)).map(|(a, b)| a * b).sum::<f64>();
     let zero = product(0);
-    if !(zero > 0.0) {
+    if zero.is_nan() || zero <= 0.0 {
         return Vec::new();
     }
     let lags = (n / 2 + 2).min(MAX_LAG + 2).min(n);
