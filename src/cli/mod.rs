@@ -6,6 +6,7 @@ pub mod backtest;
 pub mod change_points;
 pub mod changes;
 pub mod experiment;
+pub mod forecast;
 pub mod ingest;
 pub mod init;
 pub mod ledger;
@@ -60,6 +61,8 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Find when the series of any Parquet or CSV changed their level.
     ChangePoints(change_points::ChangePointsArgs),
+    /// Forecast the series of any Parquet or CSV, with intervals.
+    Forecast(forecast::ForecastArgs),
     /// Show published recommendations.
     Recommend(recommend::RecommendArgs),
     /// Show published change points; take one for the new normal, or take that back.
@@ -118,6 +121,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Report(args) => report::report(&args).await,
         Command::Backtest(args) => backtest::backtest(&args).await,
         Command::ChangePoints(args) => change_points::change_points(&args).await,
+        Command::Forecast(args) => forecast::forecast(&args).await,
         Command::Recommend(args) => recommend::recommend(&args).await,
         Command::Changes(args) => changes::changes(&args).await,
         Command::Anomalies(args) => anomalies::anomalies(&args).await,

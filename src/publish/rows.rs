@@ -7,7 +7,7 @@ use crate::pure::detect::anomalies::AlarmRate;
 use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Baseline, ChangePoint, Direction, Skip, SkipSubject, Trend};
 use crate::pure::experiment::ExperimentRow;
-use crate::pure::forecast::{CandidateScore, Forecast, ForecastStep};
+use crate::pure::forecast::{CandidateScore, Forecast, ForecastStep, HorizonCoverage};
 use crate::pure::learn::coverage::coverage_state;
 use crate::pure::learn::{Anomaly, ModelScore, Prediction};
 use crate::pure::recommend::{Action, Bottleneck, Recommendation};
@@ -191,7 +191,7 @@ fn direction_name(direction: Direction) -> &'static str {
 /// The forecast of a series, one row a step of the horizon and level.
 #[must_use]
 pub fn forecasts(analysis: &Analysis, grid: ForecastGrid) -> Vec<ForecastRow> {
-    let Some(Forecast { model, steps, scores: _ }) = &analysis.forecast else { return Vec::new() };
+    let Some(Forecast { model, steps, scores: _, by_horizon: _ }) = &analysis.forecast else { return Vec::new() };
     let row = |(ahead, point, interval): (i64, f64, Interval)| {
         let SeriesKey { workflow_id, workflow_type, step, metric } = analysis.key.clone();
         let Interval { lower, upper, level } = interval;
@@ -218,29 +218,36 @@ pub fn forecasts(analysis: &Analysis, grid: ForecastGrid) -> Vec<ForecastRow> {
         .collect()
 }
 
-/// How the candidates of a series' forecast did on the backtest.
+/// How the winner and the candidates of a series' forecast did on the backtest, and how often the winner's intervals
+/// held by distance.
 #[must_use]
 pub fn forecast_scores(analysis: &Analysis) -> Vec<ModelScoreRow> {
-    let row = |score: &CandidateScore| {
-        let CandidateScore { model, mase, coverage, n } = score.clone();
-        ModelScoreRow {
-            engine: "forecast".to_owned(),
-            target: analysis.key.metric.to_string(),
-            group_id: analysis.key.to_string(),
-            model,
-            is_rival: false,
-            n: signed(n),
-            in20: None,
-            mdape: None,
-            wape: None,
-            mase: Some(mase),
-            coverage: Some(coverage),
-            width_ratio: None,
-            level: widest_level(analysis),
-            coverage_state: None,
-        }
+    let row = |model: String, mase: Option<f64>, coverage: f64, n: usize| ModelScoreRow {
+        engine: "forecast".to_owned(),
+        target: analysis.key.metric.to_string(),
+        group_id: analysis.key.to_string(),
+        model,
+        is_rival: false,
+        n: signed(n),
+        in20: None,
+        mdape: None,
+        wape: None,
+        mase,
+        coverage: Some(coverage),
+        width_ratio: None,
+        level: widest_level(analysis),
+        coverage_state: None,
     };
-    analysis.forecast.iter().flat_map(|forecast| &forecast.scores).map(row).collect()
+    let Some(Forecast { scores, by_horizon, .. }) = &analysis.forecast else { return Vec::new() };
+    let scores = scores.iter().map(|score| {
+        let CandidateScore { model, weight: _, mase, coverage, n } = score.clone();
+        row(model, Some(mase), coverage, n)
+    });
+    let by_horizon = by_horizon.iter().map(|ahead| {
+        let HorizonCoverage { from, to, coverage, n } = *ahead;
+        row(format!("published, {from} to {to} ahead"), None, coverage, n)
+    });
+    scores.chain(by_horizon).collect()
 }
 
 /// Backtests score the interval at the largest level.

@@ -19,6 +19,7 @@ mod degradations;
 mod experiment;
 mod experiment_goldens;
 mod folder;
+mod forecast;
 mod ingest;
 mod job;
 mod postgres;

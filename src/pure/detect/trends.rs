@@ -219,6 +219,27 @@ mod tests {
         assert!(wrong <= 24, "{wrong} of 200 at a nominal 5 %");
     }
 
+    /// Shares of 1,000 simulated quarters with an answer, by shape; daily noise of 8 %.
+    #[test]
+    fn shapes_are_told_apart() {
+        let share = |shape: &dyn Fn(usize) -> f64, right: &[Direction]| {
+            let told = (0..1_000_u64).filter(|&seed| {
+                let values = noisy(90, 9_000 + seed, 0.08, shape);
+                right.contains(&over(90, &values, Metric::ExecutionTime).unwrap().direction)
+            });
+            told.count()
+        };
+        let no_trend = [Direction::Stable, Direction::Unclear];
+        let found = [
+            ("ramp of 30 %", share(&|i| 0.3 * i as f64 / 90.0, &[Direction::Degrading])),
+            ("step of 30 %", share(&|i| if i >= 45 { 0.26 } else { 0.0 }, &[Direction::Degrading])),
+            ("season only", share(&|i| if i % 7 >= 5 { -0.5 } else { 0.0 }, &no_trend)),
+            ("flat", share(&|_| 0.0, &no_trend)),
+            ("V", share(&|i| 0.01 * i.abs_diff(45) as f64, &no_trend)),
+        ];
+        assert!(found.iter().all(|(_, right)| *right >= 940), "{found:?}");
+    }
+
     #[test]
     fn too_little_is_absent_and_nothing_panics() {
         assert_eq!(over(7, &[1.0, 2.0, 3.0, 4.0], Metric::Cost), None);

@@ -1,41 +1,67 @@
-//! Which model to trust: each candidate forecasts from many past moments (rolling origin), knowing only what came before.
+//! How good each candidate is: it forecasts from many past moments (rolling origin), knowing only what came before, and
+//! at last from the end.
 
 use super::Path;
+use super::autoregression::{self, Lags};
 use super::ets::Ets;
-use super::intervals::{HeldOut, realised_coverage};
-use super::naive::seasonal_naive;
-use super::scale::Scale;
-use crate::units::Level;
+use super::line::Line;
+use super::naive::{seasonal_mean, seasonal_naive};
+use super::season::{Profiles, without_spikes};
+use super::theta::Theta;
 
 /// Forecast origins at most: more cost time and say little that is new.
 const MAX_ORIGINS: usize = 60;
 /// Smoothing weights are fitted anew this often along the origins; between, only the states move on.
 const REFITS: usize = 3;
+/// Lines are drawn anew this often.
+const LINES: usize = 12;
+/// Seasons longer than this are taken off before smoothing: as states, each phase would be seen too rarely.
+const LONGEST_STATE: usize = 13;
+/// Cycles of a seasonal mean.
+const CYCLES: usize = 3;
+/// The last values that a regression learns from, in longest seasons, for one that forgets.
+const RECENT_SEASONS: usize = 2;
+/// Values before a value that a regression looks at beside the seasonal ones.
+const RECENT_LAGS: usize = 3;
+const MORE_LAGS: usize = 6;
 
 /// A way of forecasting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Candidate {
     /// Repeat the last season of so many buckets; 1 repeats the last value.
     SeasonalNaive(usize),
+    /// Repeat the mean of the last seasons of so many buckets.
+    SeasonalMean(usize),
     /// The form of exponential smoothing with the best information criterion.
     Ets,
+    /// Theta without these seasons.
+    Theta(Vec<usize>),
+    /// A straight line and the seasons round it.
+    Line,
+    /// Regression on earlier values.
+    Autoregression(Lags),
 }
 
 /// From where, and how far, candidates are tried. `values` are on the scale of the models, NaN = gap.
 #[derive(Debug, Clone)]
 pub(super) struct Backtest<'a> {
     pub(super) values: &'a [f64],
+    /// The same as candidates see them: spikes are gaps. They are held against forecasts all the same.
+    seen: Vec<f64>,
     /// Season lengths of which the values hold enough, shortest first.
     pub(super) seasons: Vec<usize>,
-    origins: Vec<usize>,
-    horizon: usize,
+    /// Ascending; the last is the end of the values.
+    pub(super) origins: Vec<usize>,
+    pub(super) horizon: usize,
 }
 
-/// A candidate's held-out forecasts, ordered by origin and distance.
+/// A candidate's forecasts from each origin.
 #[derive(Debug, Clone)]
 pub(super) struct Trial {
-    pub(super) candidate: Candidate,
-    pub(super) held_out: Vec<HeldOut>,
+    pub(super) model: String,
+    pub(super) is_naive: bool,
+    /// One for each origin; the last reaches the whole horizon, the others to the end of the values at most.
+    pub(super) paths: Vec<Path>,
 }
 
 impl<'a> Backtest<'a> {
@@ -50,62 +76,118 @@ impl<'a> Backtest<'a> {
         let span = (n / 2).min((4 * horizon).max(MAX_ORIGINS));
         let first = (n - span).max(seasons.last().map_or(1, |longest| 2 * longest)).max(3).min(n);
         let stride = stride((n - first).div_ceil(MAX_ORIGINS), &seasons);
-        Self { values, seasons, origins: (first..n).step_by(stride).collect(), horizon }
+        let seen = without_spikes(values, &seasons);
+        Self { values, seen, seasons, origins: (first..n).step_by(stride).chain([n]).collect(), horizon }
     }
 
     /// Every candidate that the values allow, tried; the naive ones first, the longest season before the others.
     pub(super) fn trials(&self) -> Vec<Trial> {
-        let naive = self.seasons.iter().rev().chain([&1]).map(|&season| Candidate::SeasonalNaive(season));
-        naive.chain([Candidate::Ets]).filter_map(|candidate| self.trial(candidate)).collect()
+        self.candidates().iter().filter_map(|candidate| self.trial(candidate)).collect()
     }
 
-    fn trial(&self, candidate: Candidate) -> Option<Trial> {
-        let held_out = match candidate {
-            Candidate::SeasonalNaive(season) => self.naive_trial(season),
+    fn candidates(&self) -> Vec<Candidate> {
+        let seasons = &self.seasons;
+        let naive = seasons.iter().rev().chain([&1]).map(|&season| Candidate::SeasonalNaive(season));
+        let means = seasons.iter().rev().map(|&season| Candidate::SeasonalMean(season));
+        let mut candidates: Vec<Candidate> = naive.chain(means).collect();
+        candidates.extend([Candidate::Ets, Candidate::Theta(seasons.clone()), Candidate::Line]);
+        if seasons.len() > 1 {
+            candidates.push(Candidate::Theta(seasons.iter().copied().take(1).collect()));
+        }
+        let mut lags = vec![Lags::of(RECENT_LAGS, seasons, None), Lags::of(MORE_LAGS, seasons, None)];
+        if let Some(longest) = seasons.last() {
+            lags.push(Lags::of(0, seasons, None));
+            lags.push(Lags::of(RECENT_LAGS, seasons, Some(RECENT_SEASONS * longest)));
+        }
+        candidates.extend(lags.into_iter().map(Candidate::Autoregression));
+        candidates
+    }
+
+    fn trial(&self, candidate: &Candidate) -> Option<Trial> {
+        let (model, paths) = match candidate {
+            Candidate::SeasonalNaive(1) => ("naive".to_owned(), self.walk(|known, h| seasonal_naive(known, 1, h))?),
+            Candidate::SeasonalNaive(season) => {
+                (format!("seasonal_naive({season})"), self.walk(|known, h| seasonal_naive(known, *season, h))?)
+            }
+            Candidate::SeasonalMean(season) => {
+                (format!("seasonal_mean({season})"), self.walk(|known, h| seasonal_mean(known, *season, CYCLES, h))?)
+            }
             Candidate::Ets => self.ets_trial()?,
+            Candidate::Theta(seasons) => {
+                let name = seasons.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+                (
+                    if name.is_empty() { "theta".to_owned() } else { format!("theta({name})") },
+                    self.theta_trial(seasons)?,
+                )
+            }
+            Candidate::Line => ("line".to_owned(), self.line_trial()?),
+            Candidate::Autoregression(lags) => {
+                (lags.name(), autoregression::paths(&self.seen, lags, &self.origins, |origin| self.reach(origin))?)
+            }
         };
-        Some(Trial { candidate, held_out }).filter(|trial| !trial.held_out.is_empty())
+        let is_naive = matches!(candidate, Candidate::SeasonalNaive(_));
+        Some(Trial { model, is_naive, paths })
     }
 
-    fn naive_trial(&self, season: usize) -> Vec<HeldOut> {
-        let mut held_out = Vec::new();
-        for &origin in &self.origins {
-            let known = self.values.get(..origin).unwrap_or_default();
-            if let Some(path) = seasonal_naive(known, season, self.horizon.min(self.values.len() - origin)) {
-                self.hold_out(origin, &path, &mut held_out);
-            }
-        }
-        held_out
+    /// How far is forecast from an origin.
+    fn reach(&self, origin: usize) -> usize {
+        if origin < self.values.len() { self.horizon.min(self.values.len() - origin) } else { self.horizon }
     }
 
-    fn ets_trial(&self) -> Option<Vec<HeldOut>> {
-        let mut held_out = Vec::new();
-        for block in self.origins.chunks(self.origins.len().div_ceil(REFITS).max(1)) {
-            let mut seen = 0;
-            let ets = Ets::best(self.values.get(..*block.first()?)?, &self.seasons)?;
-            let mut state = ets.start();
+    fn walk(&self, forecast: impl Fn(&[f64], usize) -> Option<Path>) -> Option<Vec<Path>> {
+        let path = |&origin: &usize| forecast(self.seen.get(..origin)?, self.reach(origin));
+        self.origins.iter().map(path).collect()
+    }
+
+    /// Stretches of origins that share a fit; the end has its own.
+    fn blocks(&self) -> impl Iterator<Item = &[usize]> {
+        let (past, end) = self.origins.split_at(self.origins.len().saturating_sub(1));
+        past.chunks(past.len().div_ceil(REFITS).max(1)).chain([end])
+    }
+
+    fn ets_trial(&self) -> Option<(String, Vec<Path>)> {
+        let (mut name, mut paths) = (String::new(), Vec::with_capacity(self.origins.len()));
+        let as_states = self.seasons.last().is_none_or(|longest| *longest <= LONGEST_STATE);
+        for block in self.blocks() {
+            let known = self.seen.get(..*block.first()?)?;
+            let profiles = if as_states { Profiles::none() } else { Profiles::of(known, &self.seasons) };
+            let rest = profiles.without(&self.seen);
+            let ets = Ets::best(rest.get(..known.len())?, if as_states { &self.seasons } else { &[] })?;
+            let (mut state, mut seen) = (ets.start(), 0);
             for &origin in block {
-                ets.advance(&mut state, self.values, seen, origin);
+                ets.advance(&mut state, &rest, seen, origin);
                 seen = origin;
-                let path = ets.path(&state, origin, self.horizon.min(self.values.len() - origin));
-                self.hold_out(origin, &path, &mut held_out);
+                let mut path = ets.path(&state, origin, self.reach(origin));
+                path.point.iter_mut().enumerate().for_each(|(ahead, point)| *point += profiles.at(origin + ahead));
+                paths.push(path);
             }
+            name = ets.form.name();
         }
-        Some(held_out)
+        let seasons = self.seasons.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        Some((if as_states { name } else { format!("mstl({seasons}) {name}") }, paths))
     }
 
-    fn hold_out(&self, origin: usize, path: &Path, held_out: &mut Vec<HeldOut>) {
-        let actuals = self.values.iter().skip(origin);
-        let pairs = actuals.zip(path.point.iter().zip(&path.spread)).enumerate();
-        held_out.extend(
-            pairs.filter(|(_, (actual, _))| !actual.is_nan()).map(|(ahead, (&actual, (&forecast, &spread)))| HeldOut {
-                origin,
-                ahead,
-                forecast,
-                actual,
-                spread,
-            }),
-        );
+    fn line_trial(&self) -> Option<Vec<Path>> {
+        let mut line = None;
+        let mut paths = Vec::with_capacity(self.origins.len());
+        for (position, &origin) in self.origins.iter().enumerate() {
+            if position.is_multiple_of(self.origins.len().div_ceil(LINES)) || origin == self.values.len() {
+                line = Line::fit(self.seen.get(..origin)?, &self.seasons);
+            }
+            paths.push(line.as_ref()?.path(origin, self.reach(origin)));
+        }
+        Some(paths)
+    }
+
+    fn theta_trial(&self, seasons: &[usize]) -> Option<Vec<Path>> {
+        let mut paths = Vec::with_capacity(self.origins.len());
+        for block in self.blocks() {
+            let theta = Theta::fit(self.seen.get(..*block.first()?)?, seasons)?;
+            for &origin in block {
+                paths.push(theta.path(self.seen.get(..origin)?, self.reach(origin))?);
+            }
+        }
+        Some(paths)
     }
 }
 
@@ -119,19 +201,6 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-impl Trial {
-    /// Mean absolute error in the metric's unit over `unit` (the in-sample error of the naive forecast).
-    pub(super) fn mase(&self, scale: Scale, unit: f64) -> f64 {
-        let errors = self.held_out.iter().map(|held| (scale.back(held.actual) - scale.back(held.forecast)).abs());
-        errors.map(|error| error / unit).sum::<f64>() / self.held_out.len() as f64
-    }
-
-    /// Share of held-out values inside the interval at `level`.
-    pub(super) fn coverage(&self, level: Level) -> f64 {
-        realised_coverage(&self.held_out, level)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,22 +209,26 @@ mod tests {
     fn origins_leave_half_to_learn_from_and_meet_all_phases() {
         let values = vec![1.0; 90];
         let plan = Backtest::plan(&values, &[7], 30);
-        assert_eq!((plan.origins.first(), plan.origins.len()), (Some(&45), 45));
+        assert_eq!((plan.origins.first(), plan.origins.last(), plan.origins.len()), (Some(&45), Some(&90), 46));
         let values = vec![1.0; 900];
         let plan = Backtest::plan(&values, &[168, 24, 24, 1], 48);
         assert_eq!(plan.seasons, [24, 168]);
-        assert!(plan.origins.len() <= MAX_ORIGINS);
+        assert!(plan.origins.len() <= MAX_ORIGINS + 1);
         assert_eq!(gcd(plan.origins[1] - plan.origins[0], 168), 1);
     }
 
     #[test]
     fn no_candidate_sees_what_it_is_asked_for() {
-        let mut values: Vec<f64> = (0..40).map(|i| f64::from(i % 5)).collect();
+        let mut values: Vec<f64> = (0..60).map(|i| f64::from(i % 5) + f64::from(i * 7919 % 13) * 0.1).collect();
         let before = Backtest::plan(&values, &[5], 4).trials();
-        values[39] = 1e6;
+        values[59] = 1e6;
         let after = Backtest::plan(&values, &[5], 4).trials();
+        assert!(before.len() >= 6, "{}", before.len());
         for (a, b) in before.iter().zip(&after) {
-            assert!(a.held_out.iter().zip(&b.held_out).all(|(a, b)| (a.forecast - b.forecast).abs() < 1e-9));
+            let past = a.paths.len() - 1;
+            for (a, b) in a.paths.iter().zip(&b.paths).take(past) {
+                assert!(a.point.iter().zip(&b.point).all(|(a, b)| (a - b).abs() < 1e-9), "{a:?} {b:?}");
+            }
         }
     }
 
@@ -164,7 +237,7 @@ mod tests {
         for n in 0..12 {
             let values = vec![1.0; n];
             let trials = Backtest::plan(&values, &[7], 5).trials();
-            assert_eq!(trials.is_empty(), n < 4, "{n}");
+            assert_eq!(trials.is_empty(), n == 0, "{n}");
         }
         assert!(Backtest::plan(&[f64::NAN; 20], &[7], 5).trials().is_empty());
     }

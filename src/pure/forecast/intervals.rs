@@ -1,10 +1,11 @@
 //! Intervals from what the backtest missed (split-conformal by horizon; Stankevičiūtė et al. 2021 for the multi-step
 //! setting), with errors of neighbouring horizons pooled after dividing by the growth that the model expects.
 
-use crate::units::Level;
+use super::scale::Scale;
+use crate::units::{Interval, Level};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// A held-out value and what was forecast for it, on the scale of the models.
+/// A held-out value and what was forecast for it, in the metric's unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct HeldOut {
     /// Values known when it was forecast.
@@ -17,11 +18,70 @@ pub(super) struct HeldOut {
     pub(super) spread: f64,
 }
 
-impl HeldOut {
-    fn score(&self) -> f64 {
-        (self.actual - self.forecast).abs() / self.spread
+/// Where errors are measured: intervals are symmetric there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Yard {
+    /// In the metric's unit.
+    Natural(Scale),
+    /// On the scale of the models: relative errors, where it is logarithmic.
+    Models(Scale),
+}
+
+impl Yard {
+    fn on(self, value: f64) -> f64 {
+        match self {
+            Self::Natural(_) => value,
+            Self::Models(scale) => scale.one_forward(value),
+        }
+    }
+
+    fn score(self, held: &HeldOut) -> f64 {
+        (self.on(held.actual) - self.on(held.forecast)).abs() / held.spread
+    }
+
+    /// The interval of this radius about a point, kept where the metric can be.
+    pub(super) fn interval(self, point: f64, radius: f64, level: Level) -> Interval {
+        let centre = self.on(point);
+        let back = |value: f64| match self {
+            Self::Natural(scale) => scale.kept(value),
+            Self::Models(scale) => scale.back(value),
+        };
+        // A point at the edge of what floats hold must not fall out of its own interval.
+        Interval { lower: back(centre - radius).min(point), upper: back(centre + radius).max(point), level }
+    }
+
+    /// The yard whose intervals at `level` would have had the better interval score on what was held out (Gneiting and
+    /// Raftery 2007: width, and 2/α times by how much it was missed); the metric's unit where they tie.
+    pub(super) fn best(held_out: &[HeldOut], scale: Scale, level: Level) -> Self {
+        let loss = |yard: Self| -> Option<f64> {
+            let furthest = held_out.iter().map(|held| held.ahead).max()?;
+            let radii = Calibration::of(held_out.iter(), yard)?.radii(&vec![1.0; furthest + 1], level);
+            let one = |held: &HeldOut| {
+                let radius = radii.get(held.ahead).copied().unwrap_or(f64::NAN) * held.spread;
+                let Interval { lower, upper, .. } = yard.interval(held.forecast, radius, level);
+                let missed = (lower - held.actual).max(held.actual - upper).max(0.0);
+                upper - lower + 2.0 / level.alpha() * missed
+            };
+            Some(held_out.iter().map(one).sum::<f64>()).filter(|loss| loss.is_finite())
+        };
+        let (natural, models) = (Self::Natural(scale), Self::Models(scale));
+        if !scale.is_log() {
+            return natural;
+        }
+        match (loss(natural), loss(models)) {
+            (Some(natural_loss), Some(models_loss)) if models_loss < natural_loss => models,
+            (None, Some(_)) => models,
+            _ => natural,
+        }
     }
 }
+
+/// How far the finite-sample correction goes from scores as if independent (0) to origins alone (1). Forecasts of
+/// neighbouring origins overlap, those of one origin err together: on M4's hourly and on generated daily series 0 covered
+/// 92 and 96 %, 1 covered 98 and 98 % at 95 %.
+const ORIGINS_SAY: f64 = 0.4;
+/// Origins beyond a quantile without which it is not believed alone.
+const ENOUGH_BEYOND: f64 = 0.5;
 
 /// Scores of horizons that are alike.
 #[derive(Debug, Clone, Default)]
@@ -45,14 +105,14 @@ fn octave(ahead: usize) -> usize {
 
 impl Calibration {
     /// Pools each octave of horizons with the one below it. None where nothing was held out.
-    pub(super) fn of<'a>(held_out: impl Iterator<Item = &'a HeldOut> + Clone) -> Option<Self> {
+    pub(super) fn of<'a>(held_out: impl Iterator<Item = &'a HeldOut> + Clone, yard: Yard) -> Option<Self> {
         let octaves = held_out.clone().map(|held| octave(held.ahead)).max()? + 1;
         let mut pools = vec![Pool::default(); octaves];
         let mut origins = vec![Vec::new(); octaves];
         for held in held_out {
             let lowest = octave(held.ahead);
             for (pool, origins) in pools.iter_mut().zip(&mut origins).skip(lowest).take(2) {
-                pool.scores.push(held.score());
+                pool.scores.push(yard.score(held));
                 origins.push(held.origin);
             }
         }
@@ -80,14 +140,15 @@ impl Calibration {
 }
 
 impl Pool {
-    /// The finite-sample quantile ⌈(n + 1)·level⌉ / n for `n` independent origins; where there are too few for it,
-    /// at least the largest score and Student's interval about zero.
+    /// The quantile ⌈(n + 1)·level⌉ / n of all scores, n between that of scores and that of origins; where there are too
+    /// few origins to have seen one beyond it, at least Student's interval about zero.
     fn quantile(&self, level: Level) -> f64 {
-        let n = self.origins as f64;
-        let rank = ((n + 1.0) * level.get()).ceil() / n;
-        let position = (rank.min(1.0) * self.scores.len() as f64).ceil() as usize;
-        let score = self.scores.get(position.saturating_sub(1)).copied().unwrap_or(f64::NAN);
-        if rank <= 1.0 {
+        let (n, n_scores) = (self.origins as f64, self.scores.len() as f64);
+        // Between what would hold if each score counted as independent, and if only each origin did.
+        let share = level.get() * (1.0 + (1.0 - ORIGINS_SAY) / n_scores + ORIGINS_SAY / n);
+        let rank = (share * n_scores).ceil().min(n_scores) as usize;
+        let score = self.scores.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN);
+        if ENOUGH_BEYOND <= n * level.alpha() {
             return score;
         }
         let mean_square = self.scores.iter().map(|s| s * s).sum::<f64>() / self.scores.len() as f64;
@@ -96,27 +157,57 @@ impl Pool {
     }
 }
 
-/// Share of held-out values inside their interval at `level`, each half of the origins judged by the other's scores.
-/// NaN where a half is empty.
-pub(super) fn realised_coverage(held_out: &[HeldOut], level: Level) -> f64 {
-    let Some(middle) = held_out.get(held_out.len() / 2).map(|held| held.origin) else { return f64::NAN };
+/// How often intervals held so far ahead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Realised {
+    /// Nearest distance, 0 for the next bucket.
+    pub(super) ahead: usize,
+    /// Values inside, and all.
+    pub(super) inside: usize,
+    pub(super) n: usize,
+}
+
+/// Held-out values inside their interval at `level` by octave of their distance, each half of the origins judged by the
+/// other's scores. Nothing where a half is empty.
+pub(super) fn realised_coverage(held_out: &[HeldOut], yard: Yard, level: Level) -> Vec<Realised> {
+    let Some(middle) = held_out.get(held_out.len() / 2).map(|held| held.origin) else { return Vec::new() };
     let half = |late: bool| held_out.iter().filter(move |held| (held.origin >= middle) == late);
-    let covered = |late: bool| -> Option<usize> {
-        let calibration = Calibration::of(half(!late))?;
-        let horizon = half(late).map(|held| held.ahead + 1).max()?;
-        let radii = calibration.radii(&vec![1.0; horizon], level);
-        Some(half(late).filter(|held| radii.get(held.ahead).is_some_and(|radius| held.score() <= *radius)).count())
-    };
-    match (covered(false), covered(true)) {
-        (Some(early), Some(late)) => (early + late) as f64 / held_out.len() as f64,
-        _ => f64::NAN,
+    let mut realised: Vec<Realised> = Vec::new();
+    for late in [false, true] {
+        let radii = Calibration::of(half(!late), yard)
+            .zip(half(late).map(|held| held.ahead + 1).max())
+            .map(|(calibration, horizon)| calibration.radii(&vec![1.0; horizon], level));
+        let Some(radii) = radii else { return Vec::new() };
+        for held in half(late) {
+            let at = octave(held.ahead);
+            let next = realised.len()..=at;
+            realised.extend(next.map(|octave| Realised { ahead: (1 << octave) - 1, inside: 0, n: 0 }));
+            if let (Some(count), Some(radius)) = (realised.get_mut(at), radii.get(held.ahead)) {
+                count.n += 1;
+                count.inside += usize::from(yard.score(held) <= *radius);
+            }
+        }
     }
+    realised
+}
+
+/// Share of held-out values inside their interval; NaN where nothing can be said.
+pub(super) fn coverage(realised: &[Realised]) -> f64 {
+    let sum = |of: fn(&Realised) -> usize| realised.iter().map(of).sum::<usize>() as f64;
+    sum(|one| one.inside) / sum(|one| one.n)
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::forecast::Support;
+
+    const REAL: Scale = Scale::ONE;
+
+    fn natural() -> Yard {
+        Yard::Natural(REAL)
+    }
 
     fn held(origin: usize, ahead: usize, error: f64) -> HeldOut {
         HeldOut { origin, ahead, forecast: 0.0, actual: error, spread: 1.0 }
@@ -125,8 +216,8 @@ mod tests {
     #[test]
     fn quantile_is_the_finite_sample_one() {
         let held_out: Vec<HeldOut> = (1..=39).map(|i| held(i, 0, i as f64)).collect();
-        let calibration = Calibration::of(held_out.iter()).unwrap();
-        // ⌈40 · 0.9⌉ = 36th of 39, ⌈40 · 0.95⌉ = 38th.
+        let calibration = Calibration::of(held_out.iter(), natural()).unwrap();
+        // One score an origin: ⌈40 · 0.9⌉ = 36th of 39, ⌈40 · 0.95⌉ = 38th.
         assert_eq!(calibration.radii(&[1.0], Level::new(0.9).unwrap()), [36.0]);
         assert_eq!(calibration.radii(&[1.0], Level::DEFAULT), [38.0]);
     }
@@ -134,14 +225,14 @@ mod tests {
     #[test]
     fn few_origins_give_students_interval_and_never_less_than_was_seen() {
         let held_out = [held(1, 0, 1.0), held(2, 0, -1.0)];
-        let radius = Calibration::of(held_out.iter()).unwrap().radii(&[1.0], Level::DEFAULT)[0];
+        let radius = Calibration::of(held_out.iter(), natural()).unwrap().radii(&[1.0], Level::DEFAULT)[0];
         assert!((radius - 4.302_652_729_911_275).abs() < 1e-9, "scipy 1.17.1 t.ppf(0.975, 2): {radius}");
     }
 
     #[test]
     fn width_never_shrinks_with_distance_and_nests_with_level() {
         let held_out: Vec<HeldOut> = (0..40).flat_map(|o| (0..9).map(move |a| held(o, a, 10.0 - a as f64))).collect();
-        let calibration = Calibration::of(held_out.iter()).unwrap();
+        let calibration = Calibration::of(held_out.iter(), natural()).unwrap();
         let narrow = calibration.radii(&[1.0; 30], Level::new(0.5).unwrap());
         let wide = calibration.radii(&[1.0; 30], Level::new(0.9).unwrap());
         assert!(narrow.windows(2).all(|w| w[0] <= w[1]));
@@ -150,9 +241,27 @@ mod tests {
 
     #[test]
     fn coverage_needs_two_halves() {
-        assert!(realised_coverage(&[], Level::DEFAULT).is_nan());
-        assert!(realised_coverage(&[held(3, 0, 1.0)], Level::DEFAULT).is_nan());
+        assert!(realised_coverage(&[], natural(), Level::DEFAULT).is_empty());
+        assert!(coverage(&realised_coverage(&[held(3, 0, 1.0)], natural(), Level::DEFAULT)).is_nan());
         let calm: Vec<HeldOut> = (0..60).map(|o| held(o, 0, if o < 30 { 1.0 } else { 5.0 })).collect();
-        assert!((realised_coverage(&calm, Level::DEFAULT) - 0.5).abs() < 1e-12);
+        let realised = realised_coverage(&calm, natural(), Level::DEFAULT);
+        assert_eq!(realised, [Realised { ahead: 0, inside: 30, n: 60 }]);
+        assert!((coverage(&realised) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_yard_is_the_one_on_which_errors_are_alike() {
+        let scale = Scale::of(&[1.0, 1_000.0], Support::NonNegative);
+        let grown = |relative: bool| -> Vec<HeldOut> {
+            let one = |i: usize| {
+                let forecast = 10.0 * f64::from(u32::try_from(1 + i * 37 % 90).unwrap());
+                let off = [-0.3, 0.2, 0.25, -0.1, 0.0][i % 5];
+                let actual = if relative { forecast * f64::exp(off) } else { forecast + 10.0 * off };
+                HeldOut { origin: i, ahead: 0, forecast, actual, spread: 1.0 }
+            };
+            (0..80).map(one).collect()
+        };
+        assert_eq!(Yard::best(&grown(true), scale, Level::DEFAULT), Yard::Models(scale));
+        assert_eq!(Yard::best(&grown(false), scale, Level::DEFAULT), Yard::Natural(scale));
     }
 }

@@ -2,17 +2,26 @@
 //!
 //! ```text
 //! values ─ scale (log where effects multiply) ─ older regime laid on the present level
-//!        ─ backtest: naive, seasonal naive, exponential smoothing from many past origins
-//!        ─ the one with the smallest error forecasts; its own past misses give the intervals
+//!        ─ backtest from many past origins: naive, seasonal naive and mean, exponential smoothing, theta, a line,
+//!          regressions on earlier values
+//!        ─ their mean, weighted by what they missed, forecasts; a naive one alone where it is as good
+//!        ─ what the mean itself missed gives the intervals
 //! ```
 
+mod autoregression;
 mod backtest;
+pub mod capacity;
+mod combine;
 mod ets;
 mod intervals;
+mod line;
 mod naive;
+mod periods;
 mod scale;
 mod season;
 mod select;
+pub mod sequence;
+mod theta;
 
 use crate::series::{Metric, Series};
 use crate::units::{Interval, Level};
@@ -22,12 +31,28 @@ use serde::{Deserialize, Serialize};
 /// The forecast of one series: point and intervals for each step of the horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// The model that won the rolling-origin backtest.
+    /// The combination with its weights, `0.62 theta(7) + 0.38 naive`; a naive one alone where it was as good on the
+    /// rolling-origin backtest. "log" stands before what saw logarithms.
     pub model: String,
     /// One per horizon step, 1..=H.
     pub steps: Vec<ForecastStep>,
-    /// How every candidate did, the winner included.
+    /// How the winner did, then every candidate.
     pub scores: Vec<CandidateScore>,
+    /// How often the intervals of the largest level held on the backtest, by distance.
+    pub by_horizon: Vec<HorizonCoverage>,
+}
+
+/// Realised coverage of the intervals so many buckets ahead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HorizonCoverage {
+    /// Nearest distance in buckets, from 1.
+    pub from: usize,
+    /// Furthest.
+    pub to: usize,
+    /// Share of held-out values inside the interval at the largest level.
+    pub coverage: f64,
+    /// Held-out values.
+    pub n: usize,
 }
 
 /// One step ahead.
@@ -44,6 +69,8 @@ pub struct ForecastStep {
 pub struct CandidateScore {
     /// Model name.
     pub model: String,
+    /// Share of it in what is published; 1 for the winner.
+    pub weight: f64,
     /// Mean absolute scaled error over the origins.
     pub mase: f64,
     /// Share of held-out values inside the interval at the largest level.
@@ -153,6 +180,14 @@ pub fn forecast_series(
     forecast_regime(&series.values, regime_start_idx, series.key.metric.into(), params)
 }
 
+/// Lengths of the seasons that `values` repeat (one value a bucket; what is not finite is a gap), shortest first. `hints`
+/// are lengths that a calendar suggests: they are tested like those that the values themselves suggest.
+#[must_use]
+pub fn find_seasons(values: &[f64], hints: &[usize]) -> Vec<usize> {
+    let support = if values.iter().any(|v| *v < 0.0) { Support::Real } else { Support::NonNegative };
+    periods::seasons(&scale::Scale::of(values, support).forward(values), hints)
+}
+
 /// Forecasts what follows `values` (one a bucket, oldest first; what is not finite is a gap, not a zero).
 ///
 /// # Errors
@@ -206,9 +241,15 @@ mod tests {
         for (ahead, step) in forecast.steps.iter().enumerate() {
             assert!((step.point / truth(ahead)).ln().abs() < 0.15, "{ahead}: {step:?}");
         }
-        let best = forecast.scores.iter().map(|s| s.mase).fold(f64::INFINITY, f64::min);
-        assert!(forecast.scores.iter().any(|s| s.model == forecast.model && s.mase <= best));
+        assert_eq!(forecast.scores[0].model, "log combination");
+        let naive = forecast.scores.iter().filter(|s| s.model.contains("naive"));
+        assert!(naive.clone().count() == 2 && naive.clone().all(|s| s.mase > forecast.scores[0].mase));
+        let weights: f64 = forecast.scores.iter().skip(1).map(|s| s.weight).sum();
+        assert!((weights - 1.0).abs() < 1e-9 && forecast.model.contains(" + "), "{weights} {}", forecast.model);
         assert!(forecast.scores.iter().all(|s| s.n > 0 && (0.6..=1.0).contains(&s.coverage)), "{:?}", forecast.scores);
+        let ahead: Vec<_> = forecast.by_horizon.iter().map(|one| (one.from, one.to)).collect();
+        assert_eq!(ahead, [(1, 1), (2, 3), (4, 7), (8, 15), (16, 31)]);
+        assert!(forecast.by_horizon.iter().all(|one| (0.7..=1.0).contains(&one.coverage)), "{:?}", forecast.by_horizon);
     }
 
     #[test]
@@ -298,6 +339,22 @@ mod tests {
         let values = weekly(60, 7);
         let found = forecast(&values, Support::NonNegative, &seasons).unwrap();
         assert_eq!(found, forecast(&values, Support::NonNegative, &params(3)).unwrap());
+    }
+
+    #[test]
+    fn shifting_shifts_and_scaling_scales_where_effects_add() {
+        let noise = weekly(80, 9);
+        let values: Vec<f64> = noise.iter().map(|v| v - 800.0).collect();
+        let moved: Vec<f64> = values.iter().map(|v| 4.0 * v + 256.0).collect();
+        let a = forecast(&values, Support::Real, &params(9)).unwrap();
+        let b = forecast(&moved, Support::Real, &params(9)).unwrap();
+        let near = |a: f64, b: f64| (4.0 * a + 256.0 - b).abs() < 2.0;
+        for (a, b) in a.steps.iter().zip(&b.steps) {
+            assert!(near(a.point, b.point), "{a:?} {b:?}");
+            assert!(
+                a.intervals.iter().zip(&b.intervals).all(|(a, b)| near(a.lower, b.lower) && near(a.upper, b.upper))
+            );
+        }
     }
 
     #[test]

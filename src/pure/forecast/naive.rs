@@ -21,6 +21,21 @@ pub(super) fn seasonal_naive(values: &[f64], season: usize, horizon: usize) -> O
     })
 }
 
+/// Repeats the mean of the last `cycles` known values of each phase of `season` buckets. None where nothing is known.
+pub(super) fn seasonal_mean(values: &[f64], season: usize, cycles: usize, horizon: usize) -> Option<Path> {
+    let season = season.max(1);
+    let last = *values.iter().rev().find(|v| !v.is_nan())?;
+    let phase_value = |ahead: usize| {
+        let back = values.len() + ahead % season;
+        let same_phase = (1..).map_while(|cycle| back.checked_sub(cycle * season)).filter_map(|idx| values.get(idx));
+        let (sum, n) =
+            same_phase.filter(|v| !v.is_nan()).take(cycles).fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
+        if n > 0.0 { sum / n } else { last }
+    };
+    let cycle: Vec<f64> = (0..season.min(horizon)).map(phase_value).collect();
+    Some(Path { point: cycle.iter().copied().cycle().take(horizon).collect(), spread: vec![1.0; horizon] })
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]

@@ -20,6 +20,10 @@ impl Scale {
         Self { log, unit: if largest > 0.0 { largest } else { 1.0 }, support }
     }
 
+    /// The scale that changes nothing.
+    #[cfg(test)]
+    pub(super) const ONE: Self = Self { log: false, unit: 1.0, support: Support::Real };
+
     /// Whether models see logarithms.
     pub(super) fn is_log(self) -> bool {
         self.log
@@ -27,17 +31,22 @@ impl Scale {
 
     /// The values as models see them; NaN where nothing finite is known.
     pub(super) fn forward(self, values: &[f64]) -> Vec<f64> {
-        let forward = |&v: &f64| match (v.is_finite(), self.log) {
-            (false, _) => f64::NAN,
-            (true, true) => v.ln() - self.unit.ln(),
-            (true, false) => v / self.unit,
-        };
-        values.iter().map(forward).collect()
+        values.iter().map(|&v| if v.is_finite() { self.one_forward(v) } else { f64::NAN }).collect()
+    }
+
+    /// One value as models see it.
+    pub(super) fn one_forward(self, value: f64) -> f64 {
+        if self.log { value.ln() - self.unit.ln() } else { value / self.unit }
     }
 
     /// Back to the metric's unit, kept where the metric can be.
     pub(super) fn back(self, value: f64) -> f64 {
         let natural = if self.log { (value + self.unit.ln()).exp() } else { value * self.unit };
+        self.kept(natural)
+    }
+
+    /// A value in the metric's unit, kept where the metric can be.
+    pub(super) fn kept(self, natural: f64) -> f64 {
         match self.support {
             Support::Real => natural,
             Support::NonNegative => natural.max(0.0),

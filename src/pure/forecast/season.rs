@@ -32,6 +32,124 @@ impl Outline {
     }
 }
 
+/// What each phase of one or more seasons adds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Profiles {
+    each: Vec<Vec<f64>>,
+}
+
+impl Profiles {
+    /// No season.
+    pub(super) fn none() -> Self {
+        Self { each: Vec::new() }
+    }
+
+    /// The profiles of `values` (NaN = gap), season after season of `seasons` (shortest first): each is the median by
+    /// phase of what lies above a moving mean of its length, drawn to zero by the share of it that noise explains
+    /// (James and Stein 1961).
+    pub(super) fn of(values: &[f64], seasons: &[usize]) -> Self {
+        let mut profiles = Self::none();
+        let mut rest = values.to_vec();
+        for &season in seasons.iter().filter(|season| **season > 1) {
+            let profile = shrunken_profile(&rest, season);
+            rest.iter_mut().zip(profile.iter().cycle()).for_each(|(v, p)| *v -= p);
+            profiles.each.push(profile);
+        }
+        profiles
+    }
+
+    /// What all of them add at a position.
+    pub(super) fn at(&self, idx: usize) -> f64 {
+        self.each.iter().filter_map(|profile| profile.get(idx % profile.len().max(1))).sum()
+    }
+
+    /// The values without them.
+    pub(super) fn without(&self, values: &[f64]) -> Vec<f64> {
+        let mut rest = values.to_vec();
+        for profile in &self.each {
+            rest.iter_mut().zip(profile.iter().cycle()).for_each(|(v, p)| *v -= p);
+        }
+        rest
+    }
+}
+
+/// Noise sigmas beyond which one or two values beside ordinary ones are a spike.
+const SPIKE_SIGMAS: f64 = 8.0;
+/// Values whose median a spike stands out from; two spikes in a row do not move it.
+const SPIKE_WINDOW: usize = 5;
+
+/// The values with spikes as gaps: what lies far from the median of the values round it, seasons taken off, or of those
+/// before it at the end. A new level is a spike until its third value. A forecast repeats none of them.
+pub(super) fn without_spikes(values: &[f64], seasons: &[usize]) -> Vec<f64> {
+    let rest = Profiles::of(values, seasons).without(values);
+    let n = rest.len();
+    let off = |idx: usize| -> f64 {
+        let from = idx.saturating_sub(SPIKE_WINDOW / 2).min(n.saturating_sub(SPIKE_WINDOW));
+        let window = rest.iter().skip(from).take(SPIKE_WINDOW).copied().filter(|v| !v.is_nan());
+        rest.get(idx).copied().unwrap_or(f64::NAN) - median(window.collect()).unwrap_or(f64::NAN)
+    };
+    let off: Vec<f64> = (0..n).map(off).collect();
+    let sigma = median(known(&off).map(f64::abs).collect()).unwrap_or(0.0) * MAD_TO_SIGMA;
+    if sigma <= 0.0 {
+        return values.to_vec();
+    }
+    let clean = |(&value, off): (&f64, &f64)| if off.abs() > SPIKE_SIGMAS * sigma { f64::NAN } else { value };
+    let cleaned: Vec<f64> = values.iter().zip(&off).map(clean).collect();
+    // Where hardly anything is left, spikes are how it is.
+    if known(&cleaned).count() * 10 >= known(values).count() * 9 { cleaned } else { values.to_vec() }
+}
+
+/// By position, the mean of the known values within one season about it; NaN where less than half of them are known.
+pub(super) fn moving_mean(values: &[f64], season: usize) -> Vec<f64> {
+    let sums = |value: &dyn Fn(f64) -> f64| {
+        let steps = values.iter().scan(0.0, |sum, &v| {
+            *sum += value(v);
+            Some(*sum)
+        });
+        std::iter::once(0.0).chain(steps).collect::<Vec<f64>>()
+    };
+    let (total, known) = (sums(&|v| if v.is_nan() { 0.0 } else { v }), sums(&|v| f64::from(u8::from(!v.is_nan()))));
+    let half = season / 2;
+    let mean = |idx: usize| {
+        // An even season counts its two ends half each. Positions lie inside by construction.
+        let (from, to) = (idx.checked_sub(half)?, idx + half + 1);
+        let over = |sums: &[f64]| {
+            let inner = |from: usize, to: usize| Some(sums.get(to)? - sums.get(from)?);
+            if season.is_multiple_of(2) {
+                Some(0.5 * (inner(from, to - 1)? + inner(from + 1, to)?))
+            } else {
+                inner(from, to)
+            }
+        };
+        let n = over(&known)?;
+        (n >= 0.5 * season as f64).then(|| over(&total).map(|sum| sum / n)).flatten()
+    };
+    (0..values.len()).map(|idx| mean(idx).unwrap_or(f64::NAN)).collect()
+}
+
+fn shrunken_profile(values: &[f64], season: usize) -> Vec<f64> {
+    let centre = moving_mean(values, season);
+    let mut by_phase = vec![Vec::new(); season];
+    for (idx, (value, centre)) in values.iter().zip(&centre).enumerate() {
+        if let (Some(phase), false) = (by_phase.get_mut(idx % season), (value - centre).is_nan()) {
+            phase.push(value - centre);
+        }
+    }
+    let n: usize = by_phase.iter().map(Vec::len).sum();
+    let mut profile: Vec<f64> = by_phase.iter().map(|above| median(above.clone()).unwrap_or(0.0)).collect();
+    let mean = profile.iter().sum::<f64>() / season as f64;
+    profile.iter_mut().for_each(|p| *p -= mean);
+    let off = by_phase.iter().zip(&profile).flat_map(|(above, p)| above.iter().map(move |v| (v - p).abs()));
+    let within = (median(off.collect()).unwrap_or(0.0) * MAD_TO_SIGMA).powi(2);
+    // A phase's median has been taken off, and knows its share of the noise.
+    let (n, cycles) = (n as f64, n as f64 / season as f64);
+    let noise = within * n / (n - season as f64).max(1.0) / cycles.max(1.0);
+    let between = profile.iter().map(|p| p * p).sum::<f64>() / season as f64;
+    let believed = if between > 0.0 { (1.0 - noise / between).max(0.0) } else { 0.0 };
+    profile.iter_mut().for_each(|p| *p *= believed);
+    profile
+}
+
 fn known(values: &[f64]) -> impl Iterator<Item = f64> {
     values.iter().copied().filter(|v| !v.is_nan())
 }

@@ -1,14 +1,15 @@
 //! From a history to its forecast: the candidates are tried, the best one is fitted to all and told what it missed.
 
-use super::backtest::{Backtest, Candidate, Trial};
-use super::ets::Ets;
-use super::intervals::{Calibration, HeldOut};
-use super::naive::seasonal_naive;
+use super::backtest::Backtest;
+use super::combine::{Contender, combine};
+use super::intervals::{Calibration, Realised, Yard, coverage, realised_coverage};
 use super::scale::Scale;
 use super::season::align_regimes;
-use super::{CandidateScore, Forecast, ForecastError, ForecastParams, ForecastStep, Path, Support};
-use crate::units::{Interval, Level};
+use super::{CandidateScore, Forecast, ForecastError, ForecastParams, ForecastStep, HorizonCoverage, Support};
+use crate::units::Level;
 
+/// What the combination is called among its members.
+const COMBINATION: &str = "combination";
 /// Known values without which nothing is forecast: one to hold out, three behind it.
 const MIN_VALUES: usize = 4;
 /// Buckets beyond which a horizon is a slip of the pen.
@@ -16,13 +17,6 @@ const MAX_HORIZON: usize = 100_000;
 /// A regime of so many seasons, and not less than so many values, stands for itself.
 const ENOUGH_SEASONS: usize = 5;
 const ENOUGH_VALUES: usize = 30;
-
-/// A candidate that was tried and then fitted to the whole history.
-struct Contender {
-    score: CandidateScore,
-    path: Path,
-    held_out: Vec<HeldOut>,
-}
 
 /// Forecasts what follows `values`, of which those from `regime_start` on are the present regime.
 pub(super) fn forecast_regime(
@@ -43,21 +37,61 @@ pub(super) fn forecast_regime(
 
     let unit = mase_unit(&history, scale, backtest.seasons.first().copied().unwrap_or(1));
     let widest = levels.last().copied().unwrap_or(Level::DEFAULT);
-    let finish = |trial| Contender::finish(trial, &backtest, params.horizon, scale, unit, widest);
-    let contenders: Vec<Contender> = backtest.trials().into_iter().filter_map(finish).collect();
-    // The naive ones come first and win ties.
-    let winner = contenders.iter().reduce(|best, next| if next.score.mase < best.score.mase { next } else { best });
-    let steps = winner
-        .and_then(|winner| winner.steps(&levels, scale, level_doubt))
-        .ok_or_else(|| ForecastError::NotEnoughValues { needed: MIN_VALUES, found: n_known(&history) })?;
+    let mut contenders: Vec<Contender> =
+        backtest.trials().into_iter().filter_map(|trial| Contender::of(trial, &backtest, scale)).collect();
+    let combination = combine(&mut contenders);
+    let none = || ForecastError::NotEnoughValues { needed: MIN_VALUES, found: n_known(&history) };
+    let winner = winner(&mut contenders, combination).ok_or_else(none)?;
+    let yard = Yard::best(&winner.held_out, scale, widest);
+    let steps = steps(&winner, &levels, yard, level_doubt).ok_or_else(none)?;
     if !steps.iter().all(is_finite) {
         return Err(not_finite(values));
     }
+    let name = |one: &Contender, model: &str| match scale.is_log() && !one.is_naive {
+        true => format!("log {model}"),
+        false => model.to_owned(),
+    };
+    let score = |one: &Contender, model: &str, realised: &[Realised]| CandidateScore {
+        model: name(one, model),
+        weight: one.weight,
+        mase: one.error / unit,
+        coverage: coverage(realised),
+        n: one.held_out.len(),
+    };
+    let realised = realised_coverage(&winner.held_out, yard, widest);
+    // Each recipe is another: scores are compared over series under one name.
+    let heading = if winner.is_combination { COMBINATION } else { &winner.model };
+    let with_a_say = |one: &&Contender| one.model != winner.model && (one.is_naive || one.weight > 0.0);
+    // On the winner's yard: to choose one for each would cost more than all forecasts of a short series.
+    let each = |one: &Contender| score(one, &one.model, &realised_coverage(&one.held_out, yard, widest));
     Ok(Forecast {
-        model: winner.map(|winner| winner.score.model.clone()).unwrap_or_default(),
+        model: name(&winner, &winner.model),
         steps,
-        scores: contenders.into_iter().map(|contender| contender.score).collect(),
+        scores: std::iter::once(score(&winner, heading, &realised))
+            .chain(contenders.iter().filter(with_a_say).map(each))
+            .collect(),
+        by_horizon: realised.iter().map(horizon_coverage).collect(),
     })
+}
+
+/// The combination, or the naive forecast where that was at least as good: then it stands alone.
+fn winner(contenders: &mut [Contender], combination: Option<Contender>) -> Option<Contender> {
+    // The naive ones come first and win ties.
+    let naive = contenders.iter().filter(|one| one.is_naive);
+    let naive = naive.reduce(|best, next| if next.error < best.error { next } else { best }).cloned();
+    match (naive, combination) {
+        (Some(naive), Some(combination)) if combination.error < naive.error => Some(combination),
+        (Some(naive), _) => {
+            contenders.iter_mut().for_each(|one| one.weight = f64::from(u8::from(one.model == naive.model)));
+            Some(Contender { weight: 1.0, ..naive })
+        }
+        (None, combination) => combination,
+    }
+}
+
+fn horizon_coverage(realised: &Realised) -> HorizonCoverage {
+    let Realised { ahead, inside, n } = *realised;
+    HorizonCoverage { from: ahead + 1, to: 2 * ahead + 1, coverage: inside as f64 / n as f64, n }
 }
 
 fn check(values: &[f64], regime_start: usize, support: Support, params: &ForecastParams) -> Result<(), ForecastError> {
@@ -110,59 +144,19 @@ fn mase_unit(history: &[f64], scale: Scale, season: usize) -> f64 {
     [lagged(season), lagged(1), size()].into_iter().find(|unit| *unit > 0.0).unwrap_or(1.0)
 }
 
-impl Contender {
-    fn finish(
-        trial: Trial,
-        backtest: &Backtest<'_>,
-        horizon: usize,
-        scale: Scale,
-        unit: f64,
-        widest: Level,
-    ) -> Option<Self> {
-        let (model, path) = fit_to_all(trial.candidate, backtest, horizon)?;
-        let score = CandidateScore {
-            model: if scale.is_log() && trial.candidate == Candidate::Ets { format!("log {model}") } else { model },
-            mase: trial.mase(scale, unit),
-            coverage: trial.coverage(widest),
-            n: trial.held_out.len(),
-        };
-        Some(Self { score, path, held_out: trial.held_out })
-    }
-
-    fn steps(&self, levels: &[Level], scale: Scale, level_doubt: f64) -> Option<Vec<ForecastStep>> {
-        let calibration = Calibration::of(self.held_out.iter())?;
-        let radii: Vec<(Level, Vec<f64>)> =
-            levels.iter().map(|&level| (level, calibration.radii(&self.path.spread, level))).collect();
-        let step = |(ahead, &point): (usize, &f64)| ForecastStep {
-            point: scale.back(point),
-            intervals: radii
-                .iter()
-                .filter_map(|(level, radii)| Some((*level, radii.get(ahead)? * level_doubt)))
-                .map(|(level, radius)| Interval {
-                    lower: scale.back(point - radius),
-                    upper: scale.back(point + radius),
-                    level,
-                })
-                .collect(),
-        };
-        Some(self.path.point.iter().enumerate().map(step).collect())
-    }
-}
-
-fn fit_to_all(candidate: Candidate, backtest: &Backtest<'_>, horizon: usize) -> Option<(String, Path)> {
-    let values = backtest.values;
-    match candidate {
-        Candidate::SeasonalNaive(1) => Some(("naive".to_owned(), seasonal_naive(values, 1, horizon)?)),
-        Candidate::SeasonalNaive(season) => {
-            Some((format!("seasonal_naive({season})"), seasonal_naive(values, season, horizon)?))
-        }
-        Candidate::Ets => {
-            let ets = Ets::best(values, &backtest.seasons)?;
-            let mut state = ets.start();
-            ets.advance(&mut state, values, 0, values.len());
-            Some((ets.form.name(), ets.path(&state, values.len(), horizon)))
-        }
-    }
+/// The steps of the horizon with their intervals.
+fn steps(winner: &Contender, levels: &[Level], yard: Yard, level_doubt: f64) -> Option<Vec<ForecastStep>> {
+    let calibration = Calibration::of(winner.held_out.iter(), yard)?;
+    let radii: Vec<(Level, Vec<f64>)> =
+        levels.iter().map(|&level| (level, calibration.radii(&winner.path.spread, level))).collect();
+    let step = |(ahead, &point): (usize, &f64)| ForecastStep {
+        point,
+        intervals: radii
+            .iter()
+            .filter_map(|(level, radii)| Some(yard.interval(point, radii.get(ahead)? * level_doubt, *level)))
+            .collect(),
+    };
+    Some(winner.path.point.iter().enumerate().map(step).collect())
 }
 
 fn is_finite(step: &ForecastStep) -> bool {

@@ -17,7 +17,7 @@ pub mod predictions;
 pub(crate) mod regression;
 pub mod runs;
 pub(crate) mod shared;
-mod solve;
+pub(crate) mod solve;
 pub mod tabular;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -97,7 +97,8 @@ pub(super) fn scores(published: &Published) -> Part<Scores> {
         );
     }
     let mut models: BTreeMap<(&str, &str), Vec<&ModelScoreRow>> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.engine == "forecast") {
+    // Rows without an error tell the coverage by distance.
+    for row in rows.iter().filter(|row| row.engine == "forecast" && row.mase.is_some()) {
         models.entry((&row.target, &row.model)).or_default().push(row);
     }
     let n_models = models.len();
