@@ -70,7 +70,7 @@ enum Command {
     /// Say which rows of any Parquet or CSV are strange, and why.
     Anomalies(anomalies::AnomaliesArgs),
     /// Compare the arms of experiments in any Parquet or CSV; assign units to arms.
-    Experiment(experiment::ExperimentArgs),
+    Experiment(Box<experiment::ExperimentArgs>),
     /// Replay recorded runs: what a change of a step or of the slots would do to their makespan.
     Replay(replay::ReplayArgs),
     /// Learn to predict a column of any Parquet or CSV from others; writes a model.

@@ -67,6 +67,9 @@ struct Columns {
     outcomes: Vec<(Vec<f64>, Option<Vec<f64>>)>,
 }
 
+/// The code of an experiment, if the table names them, and its rows.
+type Group = (Option<u32>, Vec<usize>);
+
 /// The verdicts on one experiment.
 struct Verdict<'a> {
     id: Option<&'a str>,
@@ -92,7 +95,7 @@ fn compare(args: &CompareArgs) -> Result<u8> {
         ..DecisionParams::of(args.method())
     };
     let mut judged = judge_trials(&trials, &params).into_iter();
-    let verdict = |((id, _), measured): (&(Option<u32>, Vec<usize>), Vec<(Trial, Measured)>)| Verdict {
+    let verdict = |((id, _), measured): (&Group, Vec<(Trial, Measured)>)| Verdict {
         id: id.and_then(|id| word(columns.ids.as_ref()?, id)),
         rows: judged.by_ref().take(measured.len()).flatten().collect(),
         measured: measured.into_iter().map(|(_, measured)| measured).collect(),
@@ -126,7 +129,7 @@ fn columns(input: &AnyTable, args: &CompareArgs, metrics: &[Metric]) -> Result<C
 }
 
 /// Rows by experiment, in the order of their names; rows without one take no part.
-fn groups(columns: &Columns, height: usize) -> Vec<(Option<u32>, Vec<usize>)> {
+fn groups(columns: &Columns, height: usize) -> Vec<Group> {
     let Some(ids) = &columns.ids else { return vec![(None, (0..height).collect())] };
     let mut groups: Vec<Vec<usize>> = vec![Vec::new(); ids.words.len()];
     for (row, code) in ids.codes.iter().enumerate().filter(|(_, code)| **code != UNKNOWN) {
@@ -142,7 +145,7 @@ fn arms_of<'a>(columns: &'a Columns, chosen: &[usize]) -> BTreeSet<&'a str> {
     codes.into_iter().filter_map(|code| word(&columns.variant, code)).collect()
 }
 
-fn check_arms(args: &CompareArgs, columns: &Columns, groups: &[(Option<u32>, Vec<usize>)]) -> Result<()> {
+fn check_arms(args: &CompareArgs, columns: &Columns, groups: &[Group]) -> Result<()> {
     let most = groups.iter().map(|(_, chosen)| arms_of(columns, chosen).len()).max().unwrap_or(0);
     if most > MOST_ARMS {
         return Err(Error::Usage(format!(
@@ -155,8 +158,8 @@ fn check_arms(args: &CompareArgs, columns: &Columns, groups: &[(Option<u32>, Vec
     if known.is_empty() {
         return Err(Error::Usage(format!("--variant {:?} holds no value: no row has an arm", args.variant)));
     }
-    let named = args.control.iter().chain(args.shares.iter().map(|(arm, _)| arm));
-    for arm in named.filter(|arm| known.binary_search(arm).is_err()) {
+    let mut named = args.control.iter().chain(args.shares.iter().map(|(arm, _)| arm));
+    if let Some(arm) = named.find(|arm| known.binary_search(arm).is_err()) {
         return Err(Error::Usage(format!(
             "no row has the arm {arm:?}; --variant {:?} holds {}",
             args.variant,
