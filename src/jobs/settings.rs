@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Days in a season: weeks are what daily series repeat by.
 const SEASON_LENGTHS: [usize; 1] = [7];
+/// Past moments from which forecasts are tried: few, for every run tries all series anew.
+const FORECAST_ORIGINS: usize = 15;
 /// Coverage of the narrower of the two intervals of a forecast.
 const INNER_LEVEL: f64 = 0.8;
 
@@ -71,6 +73,7 @@ impl Settings {
                 horizon: usize::try_from(trends.forecast_days).unwrap_or(usize::MAX),
                 levels: forecast_levels(trends.level),
                 season_lengths: SEASON_LENGTHS.to_vec(),
+                max_origins: FORECAST_ORIGINS,
             },
             train: TrainParams {
                 level: prediction.level,

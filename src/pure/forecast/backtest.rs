@@ -9,8 +9,6 @@ use super::naive::{seasonal_mean, seasonal_naive};
 use super::season::{Profiles, without_spikes};
 use super::theta::Theta;
 
-/// Forecast origins at most: more cost time and say little that is new.
-const MAX_ORIGINS: usize = 60;
 /// Smoothing weights are fitted anew this often along the origins; between, only the states move on.
 const REFITS: usize = 3;
 /// Lines are drawn anew this often.
@@ -67,15 +65,15 @@ pub(super) struct Trial {
 impl<'a> Backtest<'a> {
     /// Holds out the last half, or as much of it as is of use for the horizon; a season counts if two of it and
     /// four values more are there.
-    pub(super) fn plan(values: &'a [f64], season_lengths: &[usize], horizon: usize) -> Self {
+    pub(super) fn plan(values: &'a [f64], season_lengths: &[usize], horizon: usize, max_origins: usize) -> Self {
         let n = values.len();
         let known = values.iter().filter(|v| !v.is_nan()).count();
         let mut seasons: Vec<usize> = season_lengths.iter().copied().filter(|&m| m > 1 && known >= 2 * m + 4).collect();
         seasons.sort_unstable();
         seasons.dedup();
-        let span = (n / 2).min((4 * horizon).max(MAX_ORIGINS));
+        let span = (n / 2).min((4 * horizon).max(max_origins));
         let first = (n - span).max(seasons.last().map_or(1, |longest| 2 * longest)).max(3).min(n);
-        let stride = stride((n - first).div_ceil(MAX_ORIGINS), &seasons);
+        let stride = stride((n - first).div_ceil(max_origins.max(1)), &seasons);
         let seen = without_spikes(values, &seasons);
         Self { values, seen, seasons, origins: (first..n).step_by(stride).chain([n]).collect(), horizon }
     }
@@ -204,14 +202,15 @@ fn gcd(a: usize, b: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecast::MAX_ORIGINS;
 
     #[test]
     fn origins_leave_half_to_learn_from_and_meet_all_phases() {
         let values = vec![1.0; 90];
-        let plan = Backtest::plan(&values, &[7], 30);
+        let plan = Backtest::plan(&values, &[7], 30, MAX_ORIGINS);
         assert_eq!((plan.origins.first(), plan.origins.last(), plan.origins.len()), (Some(&45), Some(&90), 46));
         let values = vec![1.0; 900];
-        let plan = Backtest::plan(&values, &[168, 24, 24, 1], 48);
+        let plan = Backtest::plan(&values, &[168, 24, 24, 1], 48, MAX_ORIGINS);
         assert_eq!(plan.seasons, [24, 168]);
         assert!(plan.origins.len() <= MAX_ORIGINS + 1);
         assert_eq!(gcd(plan.origins[1] - plan.origins[0], 168), 1);
@@ -220,9 +219,9 @@ mod tests {
     #[test]
     fn no_candidate_sees_what_it_is_asked_for() {
         let mut values: Vec<f64> = (0..60).map(|i| f64::from(i % 5) + f64::from(i * 7919 % 13) * 0.1).collect();
-        let before = Backtest::plan(&values, &[5], 4).trials();
+        let before = Backtest::plan(&values, &[5], 4, MAX_ORIGINS).trials();
         values[59] = 1e6;
-        let after = Backtest::plan(&values, &[5], 4).trials();
+        let after = Backtest::plan(&values, &[5], 4, MAX_ORIGINS).trials();
         assert!(before.len() >= 6, "{}", before.len());
         for (a, b) in before.iter().zip(&after) {
             let past = a.paths.len() - 1;
@@ -236,9 +235,9 @@ mod tests {
     fn degenerate_series_have_few_trials_and_no_panic() {
         for n in 0..12 {
             let values = vec![1.0; n];
-            let trials = Backtest::plan(&values, &[7], 5).trials();
+            let trials = Backtest::plan(&values, &[7], 5, MAX_ORIGINS).trials();
             assert_eq!(trials.is_empty(), n == 0, "{n}");
         }
-        assert!(Backtest::plan(&[f64::NAN; 20], &[7], 5).trials().is_empty());
+        assert!(Backtest::plan(&[f64::NAN; 20], &[7], 5, MAX_ORIGINS).trials().is_empty());
     }
 }

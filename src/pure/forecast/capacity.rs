@@ -111,7 +111,12 @@ mod tests {
             // Reached for the first time, noise aside, on that day of the future.
             let capacity = (120..120 + day).map(demand).fold(f64::MIN, f64::max);
             let truth = (0..).find(|ahead| demand(120 + ahead) >= capacity).unwrap() + 1;
-            let params = ForecastParams { horizon: 90, levels: capacity_levels(), season_lengths: vec![7] };
+            let params = ForecastParams {
+                horizon: 90,
+                levels: capacity_levels(),
+                season_lengths: vec![7],
+                max_origins: crate::forecast::MAX_ORIGINS,
+            };
             let found = forecast(&values, Support::NonNegative, &params).unwrap();
             let found = exhaustion(&shortages(&found.steps, capacity), Level::new(0.9).unwrap());
             told += usize::from(found.lower.is_some());

@@ -89,7 +89,12 @@ pub struct ForecastParams {
     /// Lengths of seasons to try, in buckets (7 for days; 24 and 168 for hours). Those of which the history holds less
     /// than two are left out.
     pub season_lengths: Vec<usize>,
+    /// Past moments from which models are tried, at most.
+    pub max_origins: usize,
 }
+
+/// As many past moments as say something: more cost time and say little that is new.
+pub const MAX_ORIGINS: usize = 60;
 
 /// Where values can be; forecasts and intervals stay there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +214,7 @@ mod tests {
 
     fn params(horizon: usize) -> ForecastParams {
         let levels = [0.95, 0.8].map(|level| Level::new(level).unwrap()).to_vec();
-        ForecastParams { horizon, levels, season_lengths: vec![7] }
+        ForecastParams { horizon, levels, season_lengths: vec![7], max_origins: MAX_ORIGINS }
     }
 
     fn weekly(n: usize, seed: u64) -> Vec<f64> {

@@ -30,7 +30,7 @@ pub(super) fn forecast_regime(
     // Longer ones could not be told anyway; a bound here keeps memory one for any length asked for.
     let seasons: Vec<usize> = params.season_lengths.iter().copied().filter(|&m| m <= values.len() / 2).collect();
     let (history, level_doubt) = present_history(scale.forward(values), regime_start, &seasons);
-    let backtest = Backtest::plan(&history, &seasons, params.horizon);
+    let backtest = Backtest::plan(&history, &seasons, params.horizon, params.max_origins);
     let mut levels = params.levels.clone();
     levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
     levels.dedup();

@@ -1,6 +1,6 @@
 //! Forecasts of the series of any table: on their grid, with seasons found in each.
 
-use super::{Forecast, ForecastError, ForecastParams, Support, find_seasons, forecast};
+use super::{Forecast, ForecastError, ForecastParams, MAX_ORIGINS, Support, find_seasons, forecast};
 use crate::columns::Clock;
 use crate::detect::sequences::{Gridded, Sequence};
 use crate::units::{DAY_US, HOUR_US, Level};
@@ -65,7 +65,12 @@ pub fn forecast_sequence(
     let known = || values.iter().filter(|v| v.is_finite());
     let support = if known().all(|v| *v >= 0.0) { Support::NonNegative } else { Support::Real };
     let SequenceParams { horizon, levels, .. } = params;
-    let asked = ForecastParams { horizon: *horizon, levels: levels.clone(), season_lengths: seasons.clone() };
+    let asked = ForecastParams {
+        horizon: *horizon,
+        levels: levels.clone(),
+        season_lengths: seasons.clone(),
+        max_origins: MAX_ORIGINS,
+    };
     let forecast = forecast(values, support, &asked)?;
     let last = series.instants.last().copied().unwrap_or(0);
     let instants = (1..=*horizon).map(|ahead| stride.after(last, ahead)).collect();
