@@ -95,9 +95,9 @@ fn title(step: &str, ttl_s: f64, simulated: &Simulated) -> String {
 /// Seconds in the largest unit in which they are whole.
 fn lasting(seconds: f64) -> String {
     let units = [(86_400.0, "day"), (3_600.0, "hour"), (60.0, "minute")];
-    let whole = units.iter().find(|(length, _)| seconds >= *length && seconds % length == 0.0);
+    let whole = units.iter().find(|(length, _)| seconds >= *length && seconds % length < f64::EPSILON);
     let (n, unit) = whole.map_or((seconds, "second"), |(length, unit)| (seconds / length, *unit));
-    format!("{n} {unit}{}", if n == 1.0 { "" } else { "s" })
+    format!("{n} {unit}{}", if (n - 1.0).abs() < f64::EPSILON { "" } else { "s" })
 }
 
 /// The shortest time for which results should be kept, with what a cache would then have done; none where no execution has

@@ -84,9 +84,14 @@ impl<'a> History<'a> {
     }
 }
 
-/// `(workflow, its type, step, rows, kills)`; rows keep the order of the samples, which is that of time.
-fn rows_by_step(samples: &Samples) -> Vec<(&str, &str, &str, Vec<u32>, Vec<Kill>)> {
-    let mut groups: HashMap<(u32, u32), (u32, Vec<u32>, Vec<Kill>)> = HashMap::new();
+/// Workflow, its type, step, rows, kills.
+type OfStep<'a> = (&'a str, &'a str, &'a str, Vec<u32>, Vec<Kill>);
+/// Code of the workflow's type, rows, kills.
+type Coded = (u32, Vec<u32>, Vec<Kill>);
+
+/// Rows keep the order of the samples, which is that of time.
+fn rows_by_step(samples: &Samples) -> Vec<OfStep<'_>> {
+    let mut groups: HashMap<(u32, u32), Coded> = HashMap::new();
     let keys = samples.workflow_id.iter().copied().zip(samples.step.iter().copied());
     for ((row, key), kind) in (0..).zip(keys).zip(&samples.workflow_type) {
         groups.entry(key).or_insert_with(|| (*kind, Vec::new(), Vec::new())).1.push(row);
@@ -100,7 +105,7 @@ fn rows_by_step(samples: &Samples) -> Vec<(&str, &str, &str, Vec<u32>, Vec<Kill>
         let workflow = word(workflow)?;
         Some((workflow, word(kind).unwrap_or(workflow), word(step)?, rows, kills))
     });
-    let mut named: Vec<_> = named.collect();
+    let mut named: Vec<OfStep<'_>> = named.collect();
     named.sort_unstable_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));
     named
 }
