@@ -7,3 +7,4 @@ pub mod optimize;
 pub mod rank;
 pub mod robust;
 pub mod sketch;
+pub mod subsample;

@@ -12,6 +12,7 @@ use super::{Detector, Feature, Params, Unjudged, Verdict, digits};
 use crate::columns::Words;
 use crate::learn::isolation_forest::{self, ForestParams};
 use crate::stats::robust::quantile;
+use crate::stats::subsample::thinned;
 
 /// Correlation with the forest from which a scale is trusted at all; at 1 it counts as much as the forest.
 const MIN_AGREEMENT: f64 = 0.5;
@@ -112,10 +113,10 @@ impl Scale {
     }
 }
 
-/// Where the values of each column are expected.
+/// Where the values of each column are expected, as far as some of the rows show.
 fn ranges(encoded: &Encoded<'_>) -> Vec<(f64, f64)> {
     let range = |values: &[f64]| {
-        let mut known: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
+        let mut known = thinned(values.iter().copied().filter(|v| !v.is_nan()));
         (quantile(&mut known, EXPECTED), quantile(&mut known, 1.0 - EXPECTED))
     };
     encoded.columns.iter().map(|column| range(&column.values)).collect()

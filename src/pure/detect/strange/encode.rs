@@ -3,6 +3,7 @@
 use super::{Feature, Unjudged, numbers};
 use crate::columns::{Column, Words};
 use crate::stats::robust::median;
+use crate::stats::subsample::thinned;
 
 /// The columns that vary, encoded.
 #[derive(Debug, Default)]
@@ -61,18 +62,17 @@ fn rarities(words: &Words, rows: &[usize]) -> Vec<f64> {
 /// Values as places between the least (0) and the greatest (1).
 #[expect(clippy::cast_possible_truncation, reason = "places in 0-1 need no more digits")]
 fn between(values: &[f64]) -> Result<Vec<f32>, &'static str> {
-    let mut known: Vec<f64> = values.iter().copied().filter(|v| !v.is_nan()).collect();
-    if known.is_empty() {
+    let known = || values.iter().copied().filter(|v| !v.is_nan());
+    let (low, high) = (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
+    if low > high {
         return Err("no value is known");
     }
-    let low = known.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // Halves, so that a range of the greatest doubles does not overflow.
     let range = high / 2.0 - low / 2.0;
     if range <= 0.0 {
         return Err("has one value only (or words that are all as rare), so nothing in it is strange");
     }
     let place = |v: f64| ((v / 2.0 - low / 2.0) / range) as f32;
-    let middle = place(median(&mut known));
+    let middle = place(median(&mut thinned(known())));
     Ok(values.iter().map(|&v| if v.is_nan() { middle } else { place(v) }).collect())
 }
