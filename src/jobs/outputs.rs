@@ -117,6 +117,7 @@ pub(crate) fn tables(
             false => ChangePointState::Open,
         };
         outputs.add(analyses.iter().flat_map(|a| rows::change_points(a, |change| state(&a.key, change))).collect());
+        outputs.add(analyses.iter().flat_map(rows::spread_changes).collect());
         outputs.add(analyses.iter().flat_map(rows::trends).collect());
     }
     if stages.has(Stage::Forecasts) {

@@ -15,7 +15,7 @@ use crate::pure::series::{Metric, SeriesKey};
 use crate::pure::units::Interval;
 use crate::tables::published::{
     AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow,
-    ForecastRow, Instant, Json, ModelScoreRow, PredictionRow, RecommendationRow, SkipRow, TrendRow,
+    ForecastRow, Instant, Json, ModelScoreRow, PredictionRow, RecommendationRow, SkipRow, SpreadChangeRow, TrendRow,
 };
 
 /// Coverage of a baseline's 5 % to 95 % quantiles.
@@ -148,6 +148,31 @@ pub fn change_points(analysis: &Analysis, state: impl Fn(&ChangePoint) -> Change
         }
     };
     analysis.change_points.iter().map(row).collect()
+}
+
+/// The changes of spread of a series.
+#[must_use]
+pub fn spread_changes(analysis: &Analysis) -> Vec<SpreadChangeRow> {
+    let row = |change: &ChangePoint| {
+        let SeriesKey { workflow_id, workflow_type, step, metric } = analysis.key.clone();
+        let ChangePoint { index: _, at_us, before, after, effect_ratio, effect_lower, effect_upper, level, p_value } =
+            change.clone();
+        SpreadChangeRow {
+            workflow_id,
+            workflow_type,
+            step,
+            metric: metric.to_string(),
+            changed_at: Instant(at_us),
+            before,
+            after,
+            effect_ratio,
+            effect_lower,
+            effect_upper,
+            level: level.get(),
+            p_value,
+        }
+    };
+    analysis.spread_changes.iter().map(row).collect()
 }
 
 /// The trends of a series, one a window.

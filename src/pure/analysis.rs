@@ -5,6 +5,7 @@ use crate::detect::change_points::{self, ChangePointParams, Input, Shift};
 use crate::detect::common::CommonChanges;
 use crate::detect::continuity::{Earlier, continued};
 use crate::detect::levelling::{Levelled, Scale};
+use crate::detect::spread::{self, MIN_EXECUTIONS};
 use crate::detect::trends::{self, TrendParams};
 use crate::detect::{Baseline, ChangePoint, Skip, SkipSubject, Trend};
 use crate::forecast::Forecast;
@@ -22,6 +23,9 @@ pub struct Analysis {
     pub span_us: (i64, i64),
     /// Where the normal changed, oldest first.
     pub change_points: Vec<ChangePoint>,
+    /// Where executions began to scatter more or less, oldest first; before and after are the ratio of the 90th to the
+    /// 10th percentile of a day.
+    pub spread_changes: Vec<ChangePoint>,
     /// What is normal in the present regime.
     pub baseline: Option<Baseline>,
     /// One per window that held enough data.
@@ -53,7 +57,7 @@ impl AnalysisParams {
     }
 }
 
-/// Change points, baselines and trends of every series, in the order of `series`, and what was left out for want of data.
+/// Change points, changes of spread, baselines and trends of every series, in the order of `series`, and what was left out for want of data.
 /// Forecasts are left open.
 ///
 /// `common` are changes that are known already; a series is searched for what they leave unexplained, under one false
@@ -68,11 +72,12 @@ pub fn analyze_all(
     let levelled: Vec<Levelled> = series.par_iter().map(Levelled::of_series).collect();
     let known: Vec<Vec<Shift>> = series.iter().zip(&levelled).map(|(one, l)| known_changes(one, l, common)).collect();
     let shifts = shifts_of_all(series, &levelled, known, &params.change_points);
+    let spreads = spread_changes(series, params);
     let results: Vec<(Option<Analysis>, Vec<Skip>)> = series
         .par_iter()
         .zip(&levelled)
-        .zip(shifts)
-        .map(|((one, levelled), shifts)| analyze(one, levelled, &shifts, params))
+        .zip(shifts.into_par_iter().zip(spreads))
+        .map(|((one, levelled), (shifts, spread))| analyze(one, levelled, shifts, spread, params))
         .collect();
     let (mut analyses, mut skips) = (Vec::with_capacity(results.len()), Vec::new());
     for (analysis, skipped) in results {
@@ -80,6 +85,33 @@ pub fn analyze_all(
         skips.extend(skipped);
     }
     (analyses, skips)
+}
+
+/// The changes of spread of each series, under a false discovery rate of their own.
+fn spread_changes(series: &[Series], params: &AnalysisParams) -> Vec<(Vec<ChangePoint>, Vec<Skip>)> {
+    let spreads: Vec<Option<(Series, Levelled)>> = series
+        .par_iter()
+        .map(|one| {
+            let spread = spread::spread(one)?;
+            let levelled = Levelled::of_series(&spread);
+            Some((spread, levelled))
+        })
+        .collect();
+    let inputs: Vec<Input<'_>> = spreads.iter().flatten().map(|(spread, levelled)| input(spread, levelled)).collect();
+    let mut found = change_points::change_points_all(&inputs, &params.change_points).into_iter();
+    let needed = params.change_points.min_values();
+    let changes = spreads.iter().map(|spread| {
+        let Some((spread, levelled)) = spread else { return (Vec::new(), Vec::new()) };
+        let (shifts, mut skips) =
+            continued(spread, levelled, found.next().unwrap_or_default(), params.earlier.of_spread());
+        if levelled.n_finite() < needed {
+            let n = levelled.n_finite();
+            let reason = format!("{n} buckets with {MIN_EXECUTIONS} executions or more, {needed} needed");
+            skips.push(skip(spread, "spread_changes", reason));
+        }
+        (shifts.iter().map(|shift| change_point(spread, shift, params)).collect(), skips)
+    });
+    changes.collect()
 }
 
 /// What is known of the series of a step, on its grid. Only logarithms can be corrected for it.
@@ -152,7 +184,8 @@ fn input<'a>(series: &'a Series, levelled: &'a Levelled) -> Input<'a> {
 fn analyze(
     series: &Series,
     levelled: &Levelled,
-    shifts: &[Shift],
+    shifts: Vec<Shift>,
+    (spread_changes, unsaid): (Vec<ChangePoint>, Vec<Skip>),
     params: &AnalysisParams,
 ) -> (Option<Analysis>, Vec<Skip>) {
     let with_data: Vec<usize> =
@@ -160,7 +193,7 @@ fn analyze(
     let (Some(&first), Some(&last)) = (with_data.first(), with_data.last()) else {
         return (None, vec![skip(series, "analysis", "no bucket with data, 1 needed".to_owned())]);
     };
-    let (shifts, mut skips) = continued(series, levelled, shifts.to_vec(), &params.earlier);
+    let (shifts, mut skips) = continued(series, levelled, shifts, params.earlier.of_level());
     let change_points: Vec<ChangePoint> = shifts.iter().map(|shift| change_point(series, shift, params)).collect();
     let none = BTreeSet::new();
     let accepted_us = params.accepted_us.get(&series.key).unwrap_or(&none);
@@ -169,6 +202,7 @@ fn analyze(
         let reason = format!("{} buckets with data, {needed} needed", with_data.len());
         skips.push(skip(series, "change_points", reason));
     }
+    skips.extend(unsaid);
     let baseline = baselines::baseline(series, &change_points, accepted_us, &params.baselines);
     let baseline = baseline.map_err(|why| skips.push(why)).ok();
     let trends = trends::trends(series, levelled, &params.trends);
@@ -181,7 +215,8 @@ fn analyze(
         skips.push(skip(series, "trends", reason));
     }
     let span_us = (series.bucket_start_us(first), series.bucket_start_us(last));
-    (Some(Analysis { key: series.key.clone(), span_us, change_points, baseline, trends, forecast: None }), skips)
+    let key = series.key.clone();
+    (Some(Analysis { key, span_us, change_points, spread_changes, baseline, trends, forecast: None }), skips)
 }
 
 fn change_point(series: &Series, shift: &Shift, params: &AnalysisParams) -> ChangePoint {

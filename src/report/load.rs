@@ -2,7 +2,9 @@
 //! hundreds of thousands of rows, and a page shows a few hundred.
 
 use super::history::{History, SeriesId};
-use super::order::{by_clarity, by_effect, by_impact, by_loss, by_rank, by_severity, descending, is_alarm, is_open};
+use super::order::{
+    by_clarity, by_effect, by_impact, by_loss, by_rank, by_severity, by_spread, descending, is_alarm, is_open,
+};
 use super::read::{Published as Readable, for_each_row};
 use super::rollups::{self, Wanted};
 use super::view::{drawn_changes, forecast_candidates};
@@ -13,7 +15,7 @@ use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
 use crate::tables::published::{
     AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow, ForecastRow,
-    ModelScoreRow, RecommendationRow, RejectRow, SkipRow, TrendRow,
+    Instant, ModelScoreRow, RecommendationRow, RejectRow, SkipRow, SpreadChangeRow, TrendRow,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::cmp::Ordering;
@@ -37,6 +39,8 @@ pub struct Published {
     pub as_of: DateTime<Utc>,
     /// Change points of the last [`CHANGE_DAYS`], largest effect first.
     pub change_points: Option<Kept<ChangePointRow>>,
+    /// Changes of spread of the same days, largest effect first.
+    pub spread_changes: Option<Kept<SpreadChangeRow>>,
     /// Open bottlenecks, largest impact first.
     pub bottlenecks: Option<Kept<BottleneckRow>>,
     /// By rank.
@@ -188,6 +192,7 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
     let earlier_looks = earlier_looks(store, as_of, experiments.as_deref()).await?;
     Ok(Published {
         as_of,
+        spread_changes: best(store, as_of, |row: &SpreadChangeRow| is_recent(row.changed_at, as_of), by_spread).await?,
         bottlenecks: best(store, as_of, is_open, by_impact).await?,
         recommendations: best(store, as_of, |_| true, by_rank).await?,
         anomalies: best(store, as_of, is_alarm, by_severity).await?,
@@ -285,9 +290,13 @@ async fn best<R: Readable>(
 }
 
 async fn change_points(store: &Store, as_of: DateTime<Utc>) -> Result<Option<Kept<ChangePointRow>>> {
+    best(store, as_of, |row: &ChangePointRow| is_recent(row.changed_at, as_of), by_effect).await
+}
+
+/// Whether a change is news.
+fn is_recent(changed_at: Instant, as_of: DateTime<Utc>) -> bool {
     let now = as_of.timestamp_micros();
-    let recent = now.saturating_sub(CHANGE_DAYS * DAY_US)..=now;
-    best(store, as_of, |row: &ChangePointRow| recent.contains(&row.changed_at.0), by_effect).await
+    (now.saturating_sub(CHANGE_DAYS * DAY_US)..=now).contains(&changed_at.0)
 }
 
 /// Of the groups the page shows only those whose coverage is not what was promised; all executions together, and every

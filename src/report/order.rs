@@ -1,7 +1,7 @@
 //! Which rows come first.
 
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, RecommendationRow,
+    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, RecommendationRow, SpreadChangeRow,
 };
 use std::cmp::Ordering;
 
@@ -21,6 +21,11 @@ pub(super) fn descending(a: f64, b: f64) -> Ordering {
 /// Largest effect first.
 pub(super) fn by_effect(a: &ChangePointRow, b: &ChangePointRow) -> Ordering {
     descending(effect_size(a), effect_size(b))
+}
+
+/// Largest effect first.
+pub(super) fn by_spread(a: &SpreadChangeRow, b: &SpreadChangeRow) -> Ordering {
+    descending(a.effect_ratio.ln().abs(), b.effect_ratio.ln().abs())
 }
 
 /// Whether a bottleneck is still there.

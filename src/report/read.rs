@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::publish::parquet::read_table;
 use crate::tables::published::{
     AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow, ForecastRow,
-    Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow, TableSpec, TrendRow,
+    Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow, SpreadChangeRow, TableSpec, TrendRow,
 };
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
@@ -200,6 +200,20 @@ readable!(ChangePointRow {
     level,
     p_value,
     state,
+});
+readable!(SpreadChangeRow {
+    workflow_id,
+    workflow_type,
+    step,
+    metric,
+    changed_at,
+    before,
+    after,
+    effect_ratio,
+    effect_lower,
+    effect_upper,
+    level,
+    p_value,
 });
 readable!(DegradationRow {
     workflow_id,

@@ -31,6 +31,7 @@ mod report;
 mod rollups;
 mod s3;
 mod schedule;
+mod spread_changes;
 mod stores;
 mod train;
 mod workplace;

@@ -17,7 +17,7 @@ use paceline::pure::series::Metric;
 use paceline::tables::published::{
     AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ColumnKind, ColumnSpec, ComparisonRow, DegradationRow,
     ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, Partition, PredictionRow, RecommendationRow,
-    RejectRow, RollupColumns, SkipRow, TABLES, TableSpec, TrendRow,
+    RejectRow, RollupColumns, SkipRow, SpreadChangeRow, TABLES, TableSpec, TrendRow,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -215,6 +215,23 @@ fn tables(day: u32) -> Vec<Output> {
                 level: 0.95,
                 p_value: 1e-12,
                 state: text("open"),
+            }],
+        ),
+        Output::of_rows(
+            at,
+            vec![SpreadChangeRow {
+                workflow_id: workflow_id.clone(),
+                workflow_type: workflow_type.clone(),
+                step: None,
+                metric: text("execution_time"),
+                changed_at: instant,
+                before: 1.5,
+                after: 3.0,
+                effect_ratio: 2.0,
+                effect_lower: f64::NEG_INFINITY,
+                effect_upper: f64::NAN,
+                level: 0.95,
+                p_value: 1e-12,
             }],
         ),
         Output::of_rows(

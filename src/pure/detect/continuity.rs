@@ -20,13 +20,36 @@ const STILL_THERE: f64 = 0.5;
 /// Levels are of so many values at least.
 const MIN_VALUES: usize = 3;
 
-/// The change points that the job's run before told of.
+/// Changes by series and start of the bucket; their `index` means nothing.
+pub type Told = BTreeMap<SeriesKey, BTreeMap<i64, Shift>>;
+
+/// The changes that the job's run before told of.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Earlier {
     /// Its cutoff.
     pub as_of_us: i64,
-    /// By series and start of the bucket; their `index` means nothing.
-    pub told: BTreeMap<SeriesKey, BTreeMap<i64, Shift>>,
+    /// Of level.
+    pub level: Told,
+    /// Of spread.
+    pub spread: Told,
+}
+
+/// What was told before by one analysis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before<'a> {
+    as_of_us: i64,
+    told: &'a Told,
+    analysis: &'static str,
+}
+
+impl Earlier {
+    pub(crate) fn of_level(&self) -> Before<'_> {
+        Before { as_of_us: self.as_of_us, told: &self.level, analysis: "change_points" }
+    }
+
+    pub(crate) fn of_spread(&self) -> Before<'_> {
+        Before { as_of_us: self.as_of_us, told: &self.spread, analysis: "spread_changes" }
+    }
 }
 
 /// Puts each of `shifts` (oldest first) where it was told before, if its place was settled by then; says which have moved
@@ -36,16 +59,16 @@ pub(crate) fn continued(
     series: &Series,
     levelled: &Levelled,
     mut shifts: Vec<Shift>,
-    earlier: &Earlier,
+    before: Before<'_>,
 ) -> (Vec<Shift>, Vec<Skip>) {
     let (mut skips, mut standing) = (Vec::new(), Vec::new());
     let mut taken = vec![false; shifts.len()];
-    for (&at_us, told) in earlier.told.get(&series.key).into_iter().flatten() {
+    for (&at_us, told) in before.told.get(&series.key).into_iter().flatten() {
         let offset = at_us.saturating_sub(series.start_us).div_euclid(series.period_us.max(1));
         let Some(index) = usize::try_from(offset).ok().filter(|index| (AGED_OUT..series.len()).contains(index)) else {
             continue;
         };
-        let is_settled = earlier.as_of_us.saturating_sub(at_us) >= SETTLED_AFTER_US;
+        let is_settled = before.as_of_us.saturating_sub(at_us) >= SETTLED_AFTER_US;
         let free = (0..shifts.len()).filter(|&at| taken.get(at) == Some(&false));
         let distance = |at: &usize| shifts.get(*at).map_or(usize::MAX, |shift| shift.index.abs_diff(index));
         let nearest = free.min_by_key(distance).filter(|at| distance(at) <= SAME_WITHIN);
@@ -53,7 +76,7 @@ pub(crate) fn continued(
             if is_settled && stands(levelled, &shifts, index, told) {
                 standing.push(Shift { index, ..*told });
             } else {
-                skips.push(withdrawn(series, index));
+                skips.push(before.skip(series, withdrawn(series, index)));
             }
             continue;
         };
@@ -61,7 +84,7 @@ pub(crate) fn continued(
         if is_settled {
             shift.index = index;
         } else if shift.index != index {
-            skips.push(moved(series, index, shift.index));
+            skips.push(before.skip(series, moved(series, index, shift.index)));
         }
     }
     shifts.extend(standing);
@@ -86,29 +109,23 @@ fn stands(levelled: &Levelled, shifts: &[Shift], index: usize, told: &Shift) -> 
     now.is_some_and(|now| now / jump >= STILL_THERE)
 }
 
-fn withdrawn(series: &Series, index: usize) -> Skip {
+impl Before<'_> {
+    fn skip(&self, series: &Series, reason: String) -> Skip {
+        Skip { analysis: self.analysis, subject: SkipSubject::Series(series.key.clone()), reason }
+    }
+}
+
+fn withdrawn(series: &Series, index: usize) -> String {
     let since = series.values.iter().skip(index).filter(|value| value.is_finite()).count();
     let day = day(series, index);
-    told(
-        series,
-        format!(
-            "the change of {day} that was told before is withdrawn: with {since} buckets of data since, it is no longer told from chance, or too small to tell"
-        ),
+    format!(
+        "the change of {day} that was told before is withdrawn: with {since} buckets of data since, it is no longer told from chance, or too small to tell"
     )
 }
 
-fn moved(series: &Series, from: usize, to: usize) -> Skip {
+fn moved(series: &Series, from: usize, to: usize) -> String {
     let (from, to) = (day(series, from), day(series, to));
-    told(
-        series,
-        format!(
-            "the change of {from} that was told before is now placed on {to}: less than a week had been seen after it"
-        ),
-    )
-}
-
-fn told(series: &Series, reason: String) -> Skip {
-    Skip { analysis: "change_points", subject: SkipSubject::Series(series.key.clone()), reason }
+    format!("the change of {from} that was told before is now placed on {to}: less than a week had been seen after it")
 }
 
 fn day(series: &Series, index: usize) -> String {
@@ -135,9 +152,10 @@ mod tests {
     fn after_in(values: &[f64], found: &[usize], told: usize, seen: usize) -> (Vec<usize>, Vec<String>) {
         let series = daily(Metric::ExecutionTime, values);
         let one = BTreeMap::from([(at(told), shift(0))]);
-        let earlier = Earlier { as_of_us: at(told + seen), told: BTreeMap::from([(series.key.clone(), one)]) };
+        let level = BTreeMap::from([(series.key.clone(), one)]);
+        let earlier = Earlier { as_of_us: at(told + seen), level, ..Earlier::default() };
         let found = found.iter().map(|&index| shift(index)).collect();
-        let (shifts, skips) = continued(&series, &Levelled::of_series(&series), found, &earlier);
+        let (shifts, skips) = continued(&series, &Levelled::of_series(&series), found, earlier.of_level());
         (shifts.iter().map(|shift| shift.index).collect(), skips.into_iter().map(|skip| skip.reason).collect())
     }
 

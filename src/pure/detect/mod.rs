@@ -12,6 +12,7 @@ pub mod degradations;
 pub(crate) mod fixtures;
 pub mod levelling;
 pub mod sequences;
+pub mod spread;
 pub mod strange;
 pub mod trends;
 

@@ -1,7 +1,9 @@
 //! What changed, what is slow, what is strange.
 
 use super::{heads, more, severity_class, subject, table, tone_class};
-use crate::report::view::{Anomalies, Anomaly, Capped, Change, Changes, Degradation, Degradations, Slow, SlowStep};
+use crate::report::view::{
+    Anomalies, Anomaly, Capped, Change, Changes, Degradation, Degradations, Slow, SlowStep, SpreadChange, SpreadChanges,
+};
 use crate::report::{charts, format};
 use maud::{Markup, html};
 
@@ -39,6 +41,27 @@ fn item(change: &Change, id: usize) -> Markup {
             }
             @if let Some(chart) = change.chart.as_ref().and_then(|chart| charts::spark(chart, id)) { (chart) }
         }
+    }
+}
+
+pub(super) fn spread_changes(changes: &SpreadChanges) -> Markup {
+    let names = ["What", "#Before", "#After", "#Change", "Since"];
+    let row = |one: &SpreadChange| {
+        html! {
+            tr {
+                td.name { (subject(&one.subject)) }
+                td.num { (one.before) }
+                td.num { (one.after) }
+                td.num { (one.effect) br; span.muted.small { (one.interval) } }
+                td { (one.since) }
+            }
+        }
+    };
+    let rows = html! { @for one in &changes.items.items { (row(one)) } };
+    html! {
+        p { (changes.sentence) }
+        (table("Largest change first. Before and after: how many times the fast tenth of a day's executions the slow tenth takes.", &heads(&names), &rows))
+        (more(&changes.items, "changes", "spread_changes"))
     }
 }
 

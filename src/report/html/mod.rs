@@ -62,6 +62,7 @@ fn titles(view: &View) -> Vec<(&'static str, &'static str)> {
     let all = [
         ("numbers", "The week in numbers", true),
         ("changes", "What changed", true),
+        ("spread", "What scatters differently", view.spread_changes.is_some()),
         ("now", "What got slower just now", view.degradations.is_some()),
         ("slow", "What is slow", true),
         ("next", "What to do next", view.recommendations.is_some()),
@@ -80,6 +81,7 @@ fn sections(view: &View) -> Markup {
     let body = |id: &str| match id {
         "numbers" => part(&view.headline, headline),
         "changes" => part(&view.changes, findings::changes),
+        "spread" => view.spread_changes.as_ref().map_or_else(|| html! {}, findings::spread_changes),
         "now" => view.degradations.as_ref().map_or_else(|| html! {}, findings::degradations),
         "slow" => part(&view.slow, findings::slow),
         "next" => optional(view.recommendations.as_ref(), actions::recommendations),

@@ -12,6 +12,7 @@ mod quality;
 mod recommendations;
 mod scores;
 mod slow;
+mod spread;
 mod summary;
 mod trends;
 
@@ -27,6 +28,7 @@ pub use recommendations::{Brief, Change as ActionChange, Recommendation, Recomme
 pub(super) use scores::is_alert;
 pub use scores::{CoverageAlert, ForecastScore, PredictionScore, Scores, Target};
 pub use slow::{Slow, SlowStep};
+pub use spread::{SpreadChange, SpreadChanges};
 pub use summary::Line;
 pub use trends::{TrendCell, TrendLine, Trends};
 
@@ -61,6 +63,8 @@ pub struct View {
     pub headline: Part<Headline>,
     /// What changed.
     pub changes: Part<Changes>,
+    /// What scatters more, or less; none where nothing does.
+    pub spread_changes: Option<SpreadChanges>,
     /// What is slow.
     pub slow: Part<Slow>,
     /// What to do next; none where the reader does not want it.
@@ -209,6 +213,7 @@ pub fn view(published: &Published, params: &ViewParams) -> View {
         recommendations,
         forecasts: params.include_forecasts.then(|| forecasts::forecasts(published, params.timezone)),
         degradations: degradations::degradations(published, params.timezone),
+        spread_changes: spread::spread_changes(published, params.timezone),
         anomalies: anomalies::anomalies(published, params.timezone),
         experiments: experiments::experiments(published, params.timezone),
         comparisons: comparisons::comparisons(published),

@@ -89,6 +89,7 @@ fn missing(published: &Published) -> Vec<&'static str> {
         ("anomalies", published.anomalies.is_none()),
         ("degradations", published.degradations.is_none()),
         ("change_points", published.change_points.is_none()),
+        ("spread_changes", published.spread_changes.is_none()),
         ("bottlenecks", published.bottlenecks.is_none()),
         ("comparisons", published.comparisons.is_none()),
         ("trends", published.trends.is_none()),

@@ -22,6 +22,7 @@ mod predictions;
 mod recommendations;
 mod rejects;
 mod skips;
+mod spread_changes;
 mod trends;
 
 pub use anomalies::AnomalyRow;
@@ -42,16 +43,18 @@ use rows::column_name;
 pub use rows::{Row, to_batch};
 pub use skips::SkipRow;
 pub use spec::{ColumnKind, ColumnSpec, Partition, TableSpec};
+pub use spread_changes::SpreadChangeRow;
 pub use trends::TrendRow;
 
 /// Every published table, in the order of the flow.
-pub const TABLES: [&TableSpec; 15] = [
+pub const TABLES: [&TableSpec; 16] = [
     &ROLLUPS,
     &BaselineRow::SPEC,
     &PredictionRow::SPEC,
     &ModelScoreRow::SPEC,
     &AnomalyRow::SPEC,
     &ChangePointRow::SPEC,
+    &SpreadChangeRow::SPEC,
     &DegradationRow::SPEC,
     &BottleneckRow::SPEC,
     &ComparisonRow::SPEC,

@@ -10,7 +10,7 @@ use paceline::pure::stats::sketch::Sketch;
 use paceline::pure::units::DAY_US;
 use paceline::tables::published::{
     AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow, Instant, Json,
-    ModelScoreRow, ROLLUPS, RecommendationRow, RejectRow, RollupColumns, Row, SkipRow, TrendRow,
+    ModelScoreRow, ROLLUPS, RecommendationRow, RejectRow, RollupColumns, Row, SkipRow, SpreadChangeRow, TrendRow,
 };
 use std::collections::BTreeMap;
 
@@ -179,6 +179,23 @@ pub(crate) fn change_point(
         level: 0.95,
         p_value: 1e-6,
         state: "open".to_owned(),
+    }
+}
+
+pub(crate) fn spread_change(workflow: &str, step: &str, days: i64, ratio: f64) -> SpreadChangeRow {
+    SpreadChangeRow {
+        workflow_id: workflow.to_owned(),
+        workflow_type: workflow.to_owned(),
+        step: Some(step.to_owned()),
+        metric: Metric::ExecutionTime.to_string(),
+        changed_at: Instant(day_us(days)),
+        before: 1.5,
+        after: 1.5 * ratio,
+        effect_ratio: ratio,
+        effect_lower: ratio * 0.9,
+        effect_upper: ratio * 1.1,
+        level: 0.95,
+        p_value: 1e-6,
     }
 }
 
@@ -401,6 +418,7 @@ pub(crate) async fn put_week(store: &Store) {
         ],
     )
     .await;
+    put(store, vec![spread_change("nightly-etl", "load", 9, 1.4)]).await;
     put(
         store,
         vec![

@@ -52,6 +52,8 @@ async fn a_week_is_told_from_its_tables_alone() {
         "$0.42 ($0.30 to $0.55)",
         "gcp takes 18 % less time than aws",
         "ship it",
+        "1 change of scatter in the last 30 days",
+        "+26 % to +54 %, 95 %",
         "size_regression is within 20 % of the truth for 71 % of held-out executions, better than",
         "Its 90 % intervals held 88.5 % of the truth, as promised.",
         "replay is within 20 % of the truth for 83 % of held-out runs, better than the best simple rule",

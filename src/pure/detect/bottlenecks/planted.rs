@@ -112,6 +112,7 @@ impl World {
             key,
             span_us: (0, self.graphs.last().map_or(0, |graph| graph.started_us)),
             change_points: change_days.iter().map(change).collect(),
+            spread_changes: Vec::new(),
             baseline: Some(Baseline {
                 value: 1.0,
                 interval: Interval { lower: 0.9, upper: 1.1, level },
