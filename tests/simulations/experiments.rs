@@ -16,6 +16,10 @@ use rand_xoshiro::Xoshiro256PlusPlus as Rng;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 const LOOKS: usize = 28;
+/// A/A tests of a setting.
+const AA_TESTS: u64 = 4_000;
+/// Experiments of a setting whose intervals are looked at.
+const COVERAGES: u64 = 2_000;
 
 fn normal(rng: &mut Rng) -> f64 {
     let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
@@ -88,18 +92,17 @@ fn aa(only: &str) {
                     if !setting.contains(only) {
                         continue;
                     }
-                    let n = if stat.is_none() && per_day == 200 { 1_000 } else { 4_000 };
                     let count = |(a, b): (u32, u32), (c, d): (bool, bool)| (a + u32::from(c), b + u32::from(d));
-                    let (sequential, fixed) = (0..n)
+                    let (sequential, fixed) = (0..AA_TESTS)
                         .into_par_iter()
                         .map(|seed| ever_rejects(seed, world, per_day, sigma, stat))
                         .fold(|| (0, 0), count)
                         .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
                     let world = world.name();
                     println!(
-                        "{world:>9} {per_day:>3}/arm/day sigma {sigma:<4} {name:>9}: anytime {:.2} %, fixed {:.2} % ({n} tests)",
-                        100.0 * f64::from(sequential) / f64::from(n as u32),
-                        100.0 * f64::from(fixed) / f64::from(n as u32)
+                        "{world:>9} {per_day:>3}/arm/day sigma {sigma:<4} {name:>9}: anytime {:.2} %, fixed {:.2} %",
+                        100.0 * f64::from(sequential) / f64::from(AA_TESTS as u32),
+                        100.0 * f64::from(fixed) / f64::from(AA_TESTS as u32)
                     );
                 }
             }
@@ -277,11 +280,6 @@ fn coverage(only: &str) {
     ];
     for (name, stat, draw) in settings.into_iter().filter(|(name, ..)| name.contains(only)) {
         for n in [20, 100, 1_000, 10_000, 100_000] {
-            let simulations: u64 = match n {
-                0..=1_000 => 2_000,
-                1_001..=10_000 => 1_000,
-                _ => 200,
-            };
             let one = |seed: u64| covers(seed, n, stat, draw);
             let add = |a: [u32; 10], b: [u32; 10]| std::array::from_fn(|i| a[i] + b[i]);
             let [
@@ -295,7 +293,7 @@ fn coverage(only: &str) {
                 inside_untold,
                 known_relative_untold,
                 relative_untold,
-            ] = (0..simulations).into_par_iter().map(one).reduce(|| [0; 10], add);
+            ] = (0..COVERAGES).into_par_iter().map(one).reduce(|| [0; 10], add);
             let share = |part: u32, of: u32| 100.0 * f64::from(part) / f64::from(of.max(1));
             println!(
                 "{name:<42} n {n:>6}: {:5.1} / {:5.1} %; {:5.1} / {:5.1} %; caution {:4.0} %, none {:4.0} %",
@@ -303,8 +301,8 @@ fn coverage(only: &str) {
                 share(inside_relative, known_relative),
                 share(inside_untold, known_untold),
                 share(relative_untold, known_relative_untold),
-                share(told, simulations as u32),
-                share(absent, simulations as u32)
+                share(told, COVERAGES as u32),
+                share(absent, COVERAGES as u32)
             );
         }
     }

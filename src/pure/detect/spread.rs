@@ -78,7 +78,7 @@ mod tests {
     fn the_effect_is_that_of_the_ratio_of_tenths() {
         let series = [scattered(3, 200, |day| if day < 45 { 0.5 } else { 0.25 }, |_| 0.0)];
         let (analyses, _) = analyze_all(&series, &CommonChanges::default(), &AnalysisParams::default());
-        let [change] = &analyses[0].spread_changes[..] else { panic!("{:?}", analyses[0].spread_changes) };
+        let [change] = &analyses[0].spread_changes[..] else { unreachable!("{:?}", analyses[0].spread_changes) };
         // A normal's tenths lie 2.5631 standard deviations apart.
         let (before, after) = ((0.5_f64 * 2.5631).exp(), (0.25_f64 * 2.5631).exp());
         assert!((change.before / before - 1.0).abs() < 0.03 && (change.after / after - 1.0).abs() < 0.03, "{change:?}");

@@ -18,7 +18,7 @@ pub fn positions(n: usize, size: usize) -> impl Iterator<Item = usize> {
         let edge = |i: usize| (i as u128 * n as u128 / take as u128) as usize;
         let (from, to) = (edge(i), edge(i + 1));
         let share = u128::from((i as u64).wrapping_mul(STEP));
-        from + (share * (to - from) as u128 >> 64) as usize
+        from + ((share * (to - from) as u128) >> 64) as usize
     })
 }
 
