@@ -33,11 +33,33 @@ pub struct Experiment {
     pub end: Option<DateTime<Utc>>,
 }
 
-/// The metric that decides, by its mean over runs.
+/// What is measured of the runs of an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// One of the metrics that are kept by arm, and what stands for an arm.
+    Of(Metric, ArmStat),
+    /// What a token costs: the sum of the one over that of the other.
+    CostPerToken,
+}
+
+/// What stands for an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArmStat {
+    /// The mean over runs; of the error rate the share of runs that failed.
+    Mean,
+    /// The geometric mean; arms compare by the ratio of theirs.
+    LogRatio,
+    /// The quantile, 0-1.
+    Quantile(f64),
+}
+
+/// The metric that decides.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Primary {
-    /// What is measured: one of those that are kept by arm.
-    pub metric: Metric,
+    /// What is measured.
+    pub measure: Measure,
     /// Which way is a success.
     pub direction: Desired,
 }
@@ -45,8 +67,8 @@ pub struct Primary {
 /// A metric that must not get worse by more than a margin.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Guardrail {
-    /// What is measured: one of those that are kept by arm.
-    pub metric: Metric,
+    /// What is measured.
+    pub measure: Measure,
     /// Relative increase that is still accepted (0.05 = 5 %).
     pub max_relative_increase: f64,
 }
@@ -101,12 +123,8 @@ impl Experiment {
 
 impl Guardrail {
     fn read(section: &mut Section<'_>) -> Self {
-        if section.take("metric").is_none() {
-            section.refuse("metric", "nothing", "the metric that must not get worse", "write it, e.g. error_rate");
-        }
-        let metrics = ARM_METRICS.map(|metric| (metric.as_str(), metric));
         Self {
-            metric: section.choice("metric", Metric::ErrorRate, &metrics),
+            measure: Measure::read(section, "the metric that must not get worse", "error_rate"),
             max_relative_increase: section.positive("max_relative_increase", 0.05),
         }
     }
@@ -114,15 +132,50 @@ impl Guardrail {
 
 impl Primary {
     fn read(section: &mut Section<'_>) -> Self {
-        section.choice("stat", (), &[("mean", ())]);
-        if section.take("metric").is_none() {
-            section.refuse("metric", "nothing", "the metric that decides", "write it, e.g. execution_time");
-        }
-        let metrics = ARM_METRICS.map(|metric| (metric.as_str(), metric));
         let directions = [("decrease", Desired::Decrease), ("increase", Desired::Increase)];
         Self {
-            metric: section.choice("metric", Metric::ExecutionTime, &metrics),
+            measure: Measure::read(section, "the metric that decides", "execution_time"),
             direction: section.choice("direction", Desired::Decrease, &directions),
+        }
+    }
+}
+
+/// As written for what a token costs.
+const COST_PER_TOKEN: &str = "cost/tokens";
+const RATIO: &str = "ratio";
+
+impl Measure {
+    fn read(section: &mut Section<'_>, wanted: &'static str, such_as: &str) -> Self {
+        if section.take("metric").is_none() {
+            section.refuse("metric", "nothing", wanted, &format!("write it, e.g. {such_as}"));
+        }
+        let mut metrics = ARM_METRICS.map(|metric| (metric.as_str(), Some(metric))).to_vec();
+        metrics.push((COST_PER_TOKEN, None));
+        let metric = section.choice("metric", Some(Metric::ExecutionTime), &metrics);
+        let quantile = |q| Some(ArmStat::Quantile(q));
+        let stats = [
+            ("mean", Some(ArmStat::Mean)),
+            ("log_ratio", Some(ArmStat::LogRatio)),
+            ("p50", quantile(0.5)),
+            ("p95", quantile(0.95)),
+            ("p99", quantile(0.99)),
+            (RATIO, None),
+        ];
+        let default = metric.map(|_| ArmStat::Mean);
+        let stat = section.choice("stat", default, &stats);
+        match (metric, stat) {
+            (None, None) => Self::CostPerToken,
+            (Some(metric), Some(stat)) if !metric.is_ratio() || stat == ArmStat::Mean => Self::Of(metric, stat),
+            (Some(metric), _) => {
+                let expected =
+                    if metric.is_ratio() { "mean: it is a share of runs" } else { "ratio for cost/tokens alone" };
+                section.refuse("stat", format!("it for {metric}"), expected, "write stat: mean, or leave it out");
+                Self::Of(metric, ArmStat::Mean)
+            }
+            (None, Some(_)) => {
+                section.refuse("stat", format!("it for {COST_PER_TOKEN}"), RATIO, "write stat: ratio, or leave it out");
+                Self::CostPerToken
+            }
         }
     }
 }

@@ -201,17 +201,29 @@ fn experiment(lines: &str) -> String {
 fn an_experiment_is_read_and_checked() {
     let config = parse(&experiment("      primary: { metric: cost }\n"), "f").unwrap();
     let read = &config.experiments[0];
-    assert_eq!((read.method, read.level, read.primary.metric), (Method::Sequential, Level::DEFAULT, Metric::Cost));
+    assert_eq!(
+        (read.method, read.level, read.primary.measure),
+        (Method::Sequential, Level::DEFAULT, Measure::Of(Metric::Cost, ArmStat::Mean))
+    );
     assert!(!read.is_adjusted && read.guardrails.is_empty());
     let more = "      covariate: predicted\n      guardrails: [ { metric: error_rate, max_relative_increase: 0.1 } ]\n";
     let config = parse(&experiment(&format!("      primary: {{ metric: cost }}\n{more}")), "f").unwrap();
     let read = &config.experiments[0];
     assert!(read.is_adjusted && (read.guardrails[0].max_relative_increase - 0.1).abs() < 1e-12);
+    let of = |primary: &str| {
+        let config = parse(&experiment(&format!("      primary: {{ {primary} }}\n")), "f").unwrap();
+        config.experiments[0].primary.measure
+    };
+    assert_eq!(of("metric: execution_time, stat: p95"), Measure::Of(Metric::ExecutionTime, ArmStat::Quantile(0.95)));
+    assert_eq!(of("metric: cost/tokens"), Measure::CostPerToken);
     let cases = [
         ("      primary: { metric: speed }\n", "one of execution_time"),
         ("      primary: { metric: memory_usage }\n", "one of execution_time, cost, tokens, error_rate"),
         ("      primary: { metric: cost }\n      variant_column: provider\n", "reading the arm from another column"),
-        ("      primary: { metric: cost, stat: p95 }\n", "one of mean"),
+        ("      primary: { metric: cost, stat: p90 }\n", "one of mean, log_ratio, p50, p95, p99, ratio"),
+        ("      primary: { metric: error_rate, stat: p95 }\n", "it is a share of runs"),
+        ("      primary: { metric: cost, stat: ratio }\n", "ratio for cost/tokens alone"),
+        ("      primary: { metric: cost/tokens, stat: mean }\n", "write stat: ratio"),
         ("      primary: {}\n", "the metric that decides"),
         ("      primary: { metric: cost }\n      unit: user\n", "one of run_id"),
         ("      primary: { metric: cost }\n      covariate: weather\n", "one of predicted"),

@@ -1,11 +1,10 @@
 //! Which experiments there are, and what is known of each at the cutoff.
 
-use crate::config::{Desired, Experiment, Method as ConfiguredMethod};
-use crate::pure::experiment::health::{Health, side_by_side};
-use crate::pure::experiment::strata::{Strata, adjusted};
-use crate::pure::experiment::{
-    ArmStatistics, DecisionParams, ExperimentRow, Method, Role, Stat, Trial, TrialArm, control_of, judge_trials,
-};
+mod arms;
+
+use crate::config::{ArmStat, Desired, Experiment, Measure, Method as ConfiguredMethod};
+use crate::pure::experiment::health::Health;
+use crate::pure::experiment::{DecisionParams, ExperimentRow, Method, Role, Stat, Trial, control_of, judge_trials};
 use crate::pure::series::{Better, Metric};
 use crate::pure::units::{DAY_US, HOUR_US};
 use crate::rollup::{ARM_METRICS, ArmCell, ArmKey};
@@ -23,12 +22,32 @@ pub(crate) struct Judged {
     pub(crate) rows: Vec<ExperimentRow>,
 }
 
-/// A metric, and what is asked of it.
+/// What is measured, and what is asked of it.
 struct Asked {
-    metric: Metric,
-    stat: Stat,
+    measure: Measure,
     better: Better,
     role: Role,
+}
+
+impl Asked {
+    fn metric(&self) -> String {
+        match self.measure {
+            Measure::Of(metric, _) => metric.to_string(),
+            Measure::CostPerToken => "cost/tokens".to_owned(),
+        }
+    }
+
+    fn stat(&self) -> String {
+        match self.measure {
+            Measure::Of(metric, stat) => match stat {
+                ArmStat::Quantile(q) => format!("p{:.0}", 100.0 * q),
+                _ if metric.is_ratio() => Stat::Proportion.as_str().to_owned(),
+                ArmStat::Mean => Stat::Mean.as_str().to_owned(),
+                ArmStat::LogRatio => Stat::LogMean.as_str().to_owned(),
+            },
+            Measure::CostPerToken => "ratio".to_owned(),
+        }
+    }
 }
 
 /// What was measured of a plan.
@@ -95,19 +114,16 @@ fn configured_plan(experiment: &Experiment, as_of_us: i64) -> Plan<'_> {
         Desired::Decrease => Better::Lower,
         Desired::Increase => Better::Higher,
     };
-    let stat = |metric: Metric| if metric.is_ratio() { Stat::Proportion } else { Stat::Mean };
-    let metric = experiment.primary.metric;
     let method = match experiment.method {
         ConfiguredMethod::Fixed => Method::Fixed,
         ConfiguredMethod::Sequential => Method::Sequential,
     };
     let guardrails = experiment.guardrails.iter().map(|guardrail| Asked {
-        metric: guardrail.metric,
-        stat: stat(guardrail.metric),
+        measure: guardrail.measure,
         better: Better::Lower,
         role: Role::Guardrail(guardrail.max_relative_increase),
     });
-    let primary = Asked { metric, stat: stat(metric), better, role: Role::Primary };
+    let primary = Asked { measure: experiment.primary.measure, better, role: Role::Primary };
     let end_us = experiment.end.map_or(i64::MAX, |end| end.timestamp_micros());
     Plan {
         id: experiment.id.clone(),
@@ -126,8 +142,7 @@ fn configured_plan(experiment: &Experiment, as_of_us: i64) -> Plan<'_> {
 /// one, failures by their share; valid at every look, since every run of the job is one.
 fn found_plan<'a>(workflow_type: &'a str, recorded: Option<&'a str>) -> Plan<'a> {
     let asked = |&metric: &Metric| Asked {
-        metric,
-        stat: if metric.is_ratio() { Stat::Proportion } else { Stat::LogMean },
+        measure: Measure::Of(metric, ArmStat::LogRatio),
         better: Better::Lower,
         role: Role::Primary,
     };
@@ -144,60 +159,36 @@ fn found_plan<'a>(workflow_type: &'a str, recorded: Option<&'a str>) -> Plan<'a>
     }
 }
 
-/// An arm over all hours.
-#[derive(Default)]
-struct Whole {
-    assigned: u64,
-    hours_us: Vec<i64>,
-    /// By metric, in the order of [`ARM_METRICS`].
-    strata: Vec<Strata>,
-}
-
 fn measured<'a>(
     plan: &'a Plan<'a>,
     number: usize,
     arms: &BTreeMap<ArmKey, ArmCell>,
     as_of_us: i64,
 ) -> Option<Found<'a>> {
-    let mut whole: BTreeMap<String, Whole> = BTreeMap::new();
-    for (key, cell) in arms.iter().filter(|(key, _)| belongs(plan, key)) {
-        let arm = whole.entry(key.arm.clone()).or_default();
-        arm.assigned += cell.assigned;
-        arm.hours_us.push(key.hour_us);
-        arm.strata.resize_with(ARM_METRICS.len(), Strata::default);
-        for (strata, one) in arm.strata.iter_mut().zip(&cell.statistics) {
-            strata.entry(key.stratum.clone()).or_default().merge(one);
-        }
-    }
+    let whole = arms::together(arms.iter().filter(|(key, _)| belongs(plan, key)));
     if whole.len() < 2 {
         return None;
     }
-    let hours = || whole.values().flat_map(|arm| arm.hours_us.iter().copied());
+    let hours = || whole.values().flat_map(|arm| arm.hours.iter().map(|(hour_us, _)| *hour_us));
     let (first_us, last_us) = (hours().min()?, hours().max()?);
     let control = match plan.control {
         Some(named) => named.to_owned(),
         None => control_of(whole.keys().map(String::as_str))?.to_owned(),
     };
     let finished = plan.finished.unwrap_or(last_us.saturating_add(HOUR_US + OVER_AFTER_US) <= as_of_us);
-    let own_hours = whole.get(&control).map(|arm| arm.hours_us.as_slice()).unwrap_or_default();
-    let apart = |(_, arm): &(&String, &Whole)| !side_by_side(&arm.hours_us, own_hours);
-    let health = Health {
-        assigned: whole.iter().map(|(arm, one)| (arm.clone(), one.assigned)).collect(),
-        apart_in_time: whole.iter().filter(apart).map(|(arm, _)| arm.clone()).collect(),
-        ..Health::default()
-    };
+    let health = arms::health(&whole, &control);
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let units_per_day =
         health.assigned.values().sum::<u64>() as f64 * DAY_US as f64 / (last_us - first_us + HOUR_US) as f64;
     let trial = |asked: &Asked| Trial {
         id: number.to_string(),
-        metric: asked.metric.to_string(),
-        stat: asked.stat.as_str().to_owned(),
+        metric: asked.metric(),
+        stat: asked.stat(),
         role: asked.role,
         better: asked.better,
         control: control.clone(),
-        arms: trial_arms(plan, asked, &whole, &control),
-        health: health.clone(),
+        arms: arms::compared(&whole, &control, asked.measure, plan.is_adjusted),
+        health: Health { missing: arms::missing(&whole, asked.measure), ..health.clone() },
         unfit: None,
         min_effect: 0.0,
         finished,
@@ -211,37 +202,6 @@ fn measured<'a>(
 
 /// Most days that a decision is worth waiting for.
 const MAX_DAYS: f64 = 365.0;
-
-fn trial_arms(plan: &Plan<'_>, asked: &Asked, whole: &BTreeMap<String, Whole>, control: &str) -> Vec<TrialArm> {
-    let place = ARM_METRICS.iter().position(|known| *known == asked.metric);
-    let strata = |arm: &str| whole.get(arm).and_then(|arm| arm.strata.get(place?)).cloned().unwrap_or_default();
-    let together = |strata: &Strata| {
-        let mut all = ArmStatistics::default();
-        strata.values().for_each(|one| all.merge(one));
-        all
-    };
-    let own = strata(control);
-    let arm = |name: &String| {
-        let of_arm = strata(name);
-        let all = together(&of_arm);
-        let (comparison, caution) = if name == control {
-            (None, None)
-        } else if plan.is_adjusted {
-            let found = adjusted(&of_arm, &own, asked.stat);
-            (found.comparison, found.caution)
-        } else {
-            (all.compare(&together(&own), asked.stat), None)
-        };
-        TrialArm {
-            name: name.clone(),
-            n: if asked.stat == Stat::LogMean { all.n_positive } else { all.n },
-            estimate: all.estimate(asked.stat),
-            comparison,
-            caution,
-        }
-    };
-    whole.keys().map(arm).collect()
-}
 
 fn belongs(plan: &Plan<'_>, key: &ArmKey) -> bool {
     key.workflow_type == plan.workflow_type

@@ -1,9 +1,10 @@
 //! What experiments see of a day: sums by experiment, arm, stratum and hour, never rows.
 
 use super::executions::{Day, NO_INSTANT, Status};
-use crate::pure::experiment::ArmStatistics;
+use crate::pure::experiment::{ArmStatistics, RatioSums};
 use crate::pure::samples::UNKNOWN;
 use crate::pure::series::Metric;
+use crate::pure::stats::sketch::{Bin, Sketch, Sketches};
 use crate::pure::units::HOUR_US;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -30,6 +31,27 @@ pub struct ArmCell {
     pub assigned: u64,
     /// One for each of [`ARM_METRICS`], in that order.
     pub statistics: Vec<ArmStatistics>,
+    /// Histograms for quantiles, in the same order; of several cells one after the other.
+    pub values: Sketches,
+    /// Cost over tokens.
+    pub cost_per_token: RatioSums,
+}
+
+impl ArmCell {
+    /// Takes in other runs of the arm in the same hour.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { assigned, statistics, values, cost_per_token } = other;
+        self.assigned += assigned;
+        self.statistics.resize_with(self.statistics.len().max(statistics.len()), Default::default);
+        self.statistics.iter_mut().zip(statistics).for_each(|(mine, theirs)| mine.merge(theirs));
+        values.iter().for_each(|one| self.values.push(&one));
+        self.cost_per_token.merge(cost_per_token);
+    }
+
+    /// The histograms of one of [`ARM_METRICS`], by its position there.
+    pub fn values_of(&self, metric: usize) -> impl Iterator<Item = Sketch<&[Bin]>> {
+        self.values.iter().skip(metric).step_by(ARM_METRICS.len())
+    }
 }
 
 /// What experiments can be judged by.
@@ -38,7 +60,7 @@ pub const ARM_METRICS: [Metric; 4] = [Metric::ExecutionTime, Metric::Cost, Metri
 /// The day's cells.
 #[must_use]
 pub(super) fn arm_statistics(day: &Day) -> BTreeMap<ArmKey, ArmCell> {
-    let mut cells: BTreeMap<ArmKey, ArmCell> = BTreeMap::new();
+    let mut cells: BTreeMap<ArmKey, (ArmCell, [Vec<f64>; ARM_METRICS.len()])> = BTreeMap::new();
     let word = |code: u32| day.vocabulary.word(code).map(str::to_owned);
     let sizes = run_inputs(day);
     for i in (0..day.runs.len()).filter(|&i| day.run_variant[i] != UNKNOWN) {
@@ -50,16 +72,25 @@ pub(super) fn arm_statistics(day: &Day) -> BTreeMap<ArmKey, ArmCell> {
             arm: word(day.run_variant[i]).unwrap_or_default(),
             hour_us: day.runs.bucket_us[i].div_euclid(HOUR_US) * HOUR_US,
         };
-        let cell = cells.entry(key).or_default();
+        let (cell, values) = cells.entry(key).or_default();
         cell.assigned += 1;
         cell.statistics.resize_with(ARM_METRICS.len(), ArmStatistics::default);
-        for (statistics, metric) in cell.statistics.iter_mut().zip(ARM_METRICS) {
-            if let Some(value) = outcome(day, i, metric) {
+        let outcomes = ARM_METRICS.map(|metric| outcome(day, i, metric));
+        for ((statistics, values), value) in cell.statistics.iter_mut().zip(values).zip(outcomes) {
+            if let Some(value) = value {
                 statistics.add_with(value, size.unwrap_or(0.0).ln_1p());
+                values.push(value);
             }
         }
+        if let (Some(cost), Some(tokens)) = (outcome(day, i, Metric::Cost), outcome(day, i, Metric::Tokens)) {
+            cell.cost_per_token.add(cost, tokens);
+        }
     }
-    cells
+    let whole = |(key, (mut cell, values)): (ArmKey, (ArmCell, [Vec<f64>; ARM_METRICS.len()]))| {
+        cell.values = values.into_iter().map(|mut values| Sketch::of(&mut values)).collect();
+        (key, cell)
+    };
+    cells.into_iter().map(whole).collect()
 }
 
 fn stratum(day: &Day, i: usize, is_size_known: bool) -> String {

@@ -84,12 +84,7 @@ impl HistoryBuilder {
         history.graph_issues.extend(graph_issues);
         append(&mut history.samples, samples);
         for (key, cell) in arms {
-            let into = history.arms.entry(key).or_default();
-            into.assigned += cell.assigned;
-            into.statistics.resize_with(into.statistics.len().max(cell.statistics.len()), Default::default);
-            for (a, b) in into.statistics.iter_mut().zip(&cell.statistics) {
-                a.merge(b);
-            }
+            history.arms.entry(key).or_default().merge(&cell);
         }
         if day_us + DAY_US > as_of_us {
             return;

@@ -18,6 +18,7 @@ mod crash;
 mod degradations;
 mod experiment;
 mod experiment_goldens;
+mod experiments;
 mod folder;
 mod forecast;
 mod ingest;

@@ -71,11 +71,6 @@ pub(super) fn tell(input: &AnyTable, args: &CompareArgs, columns: &Columns, verd
         let of_missing = first.health.missing.values().map(|(missing, _)| missing).sum::<u64>();
         let remarks = [
             (of_missing > 0).then(|| format!("{of_missing} rows have no value and are left out")),
-            first
-                .health
-                .drift_p_value
-                .filter(|p| *p < 0.001)
-                .map(|p| format!("the shares of the arms changed over time (p = {p:.1e}): compare strata of time")),
             first.omnibus_p_value.map(|p| format!("all arms alike: p = {p:.2e} (analysis of variance)")),
         ];
         for remark in remarks.into_iter().flatten() {

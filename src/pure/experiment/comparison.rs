@@ -4,7 +4,8 @@ use super::ArmStatistics;
 use super::contrast::{Ask, Bounds, Contrast, Effect};
 use super::linear::{self, Pair};
 use super::proportions::{self, Share};
-use super::ranked::{self, Quantile};
+use super::ranked::{self, Quantile, Ranked};
+use crate::stats::sketch::Sketch;
 
 /// What is known of an arm beside the control.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,13 @@ impl Comparison {
     pub fn log_means(arm: &ArmStatistics, control: &ArmStatistics) -> Option<Self> {
         let of = |one: &ArmStatistics| (one.n_positive, one.sum_log, one.sum_log_sq);
         pair(of(arm), of(control)).map(Self::Log)
+    }
+
+    /// Difference of the `q`-quantiles of independent units, from histograms. None where an arm has no unit.
+    #[must_use]
+    pub fn quantiles(arm: &Sketch, control: &Sketch, q: f64) -> Option<Self> {
+        let of = |one: &Sketch| Quantile { ranked: Ranked::Histogram(one.clone()), q, design_effect: 1.0 };
+        (arm.count() > 0 && control.count() > 0).then(|| Self::Quantiles(Box::new((of(arm), of(control)))))
     }
 
     /// Units of both arms.

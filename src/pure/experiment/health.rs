@@ -48,6 +48,14 @@ impl Health {
         })
     }
 
+    /// That the split changed in the course of time, if so: what else changed with time is then mixed into the effect.
+    pub(super) fn drifted(&self) -> Option<String> {
+        let p = self.drift_p_value.filter(|p| *p < srm::MISMATCH)?;
+        Some(format!(
+            "the shares of the arms changed over time (p = {p:.1e}), and what changed with it counts as effect"
+        ))
+    }
+
     /// Significance of shares of missing values that differ by arm (chi-square of homogeneity); NaN where none are missing.
     fn missing_p_value(&self) -> f64 {
         homogeneity(self.missing.values().map(|&(missing, all)| [missing, all.saturating_sub(missing)]))
@@ -64,6 +72,13 @@ impl Health {
 
 fn homogeneity<const K: usize>(rows: impl Iterator<Item = [u64; K]>) -> f64 {
     homogeneity_of(&rows.map(Vec::from).collect::<Vec<_>>())
+}
+
+/// Whether two arms differ in how many of their units are of the one kind and how many of the other, beyond chance at the
+/// significance of a broken split.
+#[must_use]
+pub fn differ(arms: [[u64; 2]; 2]) -> bool {
+    homogeneity(arms.into_iter()) < srm::MISMATCH
 }
 
 /// χ² of homogeneity of a table; NaN without two rows and two columns that hold something.
@@ -109,20 +124,25 @@ pub fn side_by_side(arm: &[i64], control: &[i64]) -> bool {
 const STRETCHES: usize = 10;
 
 /// Significance of shares of arms that changed over time: χ² of homogeneity over ten stretches with equally many units.
-/// `units`: time and arm of each. None below a hundred units or at a single instant.
+/// `units`: time, arm, and how many there were of it; those of one time belong to one stretch. None below a hundred units
+/// or at a single instant.
 #[must_use]
-pub fn drift(units: &[(i64, u32)]) -> Option<f64> {
+pub fn drift(units: &[(i64, u32, u64)]) -> Option<f64> {
     let mut sorted = units.to_vec();
     sorted.sort_unstable();
-    let (first, last) = (sorted.first()?.0, sorted.last()?.0);
-    if sorted.len() < 100 || first == last {
+    let n: u64 = sorted.iter().map(|(.., n)| n).sum();
+    if n < 100 || sorted.first()?.0 == sorted.last()?.0 {
         return None;
     }
     let mut by_arm: BTreeMap<u32, [u64; STRETCHES]> = BTreeMap::new();
-    for (at, (_, arm)) in sorted.iter().enumerate() {
-        let stretch = at * STRETCHES / sorted.len();
-        if let Some(n) = by_arm.entry(*arm).or_default().get_mut(stretch) {
-            *n += 1;
+    let mut before = 0;
+    for instant in sorted.chunk_by(|a, b| a.0 == b.0) {
+        let stretch = usize::try_from(before * STRETCHES as u64 / n).unwrap_or(STRETCHES);
+        for &(_, arm, n) in instant {
+            before += n;
+            if let Some(sum) = by_arm.entry(arm).or_default().get_mut(stretch) {
+                *sum += n;
+            }
         }
     }
     Some(homogeneity(by_arm.into_values())).filter(|p| !p.is_nan())
@@ -158,10 +178,12 @@ mod tests {
         let (early, late): (Vec<i64>, Vec<i64>) = ((0..100).collect(), (100..200).collect());
         assert!(!side_by_side(&early, &late) && side_by_side(&early, &early));
         assert!(side_by_side(&[], &late));
-        let units: Vec<(i64, u32)> = (0..400).map(|at| (at, u32::from(at >= 200))).collect();
+        let units: Vec<(i64, u32, u64)> = (0..400).map(|at| (at, u32::from(at >= 200), 1)).collect();
         assert!(drift(&units).is_some_and(|p| p < 1e-6));
-        let mixed: Vec<(i64, u32)> = (0..400).map(|at| (at, u32::from(at % 2 == 0))).collect();
+        let mixed: Vec<(i64, u32, u64)> = (0..400).map(|at| (at, u32::from(at % 2 == 0), 1)).collect();
         assert!(drift(&mixed).is_some_and(|p| p > 0.5));
+        let hourly: Vec<(i64, u32, u64)> = (0..40).flat_map(|at| [(at, 0, 10), (at, 1, 10)]).collect();
+        assert!(drift(&hourly).is_some_and(|p| p > 0.99));
         assert_eq!(drift(&units[..50]), None);
     }
 }

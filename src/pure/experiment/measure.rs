@@ -1,6 +1,7 @@
 //! Rows of a table to a trial: who is a unit, what is missing, and which comparison is theirs.
 
 use super::Comparison;
+use super::caution;
 use super::health::{self, Health};
 use super::linear::{self, Layout, Stratum};
 use super::moments::{Moments, anova, lag1};
@@ -139,7 +140,7 @@ fn health(rows: &Rows<'_>, all: &[Row], control: &str) -> (Health, usize) {
     let mut missing: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     let mut times: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
     let (mut shared, mut units, mut before): (usize, usize, Option<Row>) = (0, 0, None);
-    let mut firsts: Vec<(i64, u32)> = Vec::new();
+    let mut firsts: Vec<(i64, u32, u64)> = Vec::new();
     for row in all {
         let is_same = |before: &Row| before.unit == row.unit;
         let is_new = before.is_none_or(|before| !is_same(&before) || before.arm != row.arm);
@@ -149,7 +150,7 @@ fn health(rows: &Rows<'_>, all: &[Row], control: &str) -> (Health, usize) {
         }
         if is_new {
             *assigned.entry(name_of(rows, row.arm).to_owned()).or_default() += 1;
-            firsts.extend(when.map(|when| (when, row.arm)));
+            firsts.extend(when.map(|when| (when, row.arm, 1)));
             if before.is_some_and(|before| is_same(&before)) {
                 shared += 1;
             } else {
@@ -417,22 +418,15 @@ impl<'a> Outcomes<'a> {
     fn caution(&self, arm: u32, control: u32) -> Option<String> {
         let is_mean = matches!(self.stat, RowStat::Mean | RowStat::Ratio);
         let values = |arm: u32| self.of_arm(arm).map(|(_, value)| value).collect::<Vec<f64>>();
-        let skew = [arm, control].map(|arm| skewness_of_mean(&values(arm)).abs()).into_iter().fold(0.0, f64::max);
         let shared = (self.shared_units > 0)
             .then(|| format!("{} units are in more than one arm and are compared with themselves", self.shared_units));
         let fewest = [arm, control].map(|arm| self.units_of(arm)).into_iter().min().unwrap_or(0);
-        let skewed = (is_mean && skew > SKEWED && fewest >= FEW).then(|| {
-            "a few large values decide the mean, whose interval may miss the truth more often than it says: ask for a \
-             log ratio, a quantile or a winsorised mean"
-                .to_owned()
-        });
-        let few = match self.stat {
-            _ if fewest < VERY_FEW => Some(format!("with {fewest} units in an arm only large effects can show")),
-            RowStat::Mean | RowStat::Ratio if fewest < FEW => Some(format!(
-                "with {fewest} units in an arm it can't be seen whether a few large ones decide the mean, whose interval \
-                 may then miss the truth more often than it says"
-            )),
-            _ => None,
+        let of_mean = if fewest < VERY_FEW {
+            Some(format!("with {fewest} units in an arm only large effects can show"))
+        } else if is_mean {
+            caution::of_mean(fewest as u64, [arm, control].map(|arm| caution::skewness_of_mean(&values(arm))))
+        } else {
+            None
         };
         let serial = self.serial(arm, control).map(|r| {
             format!(
@@ -440,7 +434,7 @@ impl<'a> Outcomes<'a> {
                  name what was drawn together with --unit"
             )
         });
-        let all: Vec<String> = [shared, skewed, few, serial].into_iter().flatten().collect();
+        let all: Vec<String> = [shared, of_mean, serial].into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 }
@@ -450,11 +444,6 @@ impl<'a> Outcomes<'a> {
 const SERIAL: f64 = 0.1;
 const SERIAL_ERRORS: f64 = 4.0;
 
-/// Skewness of an arm's mean beyond which its interval is not trusted to one point of coverage: by simulation of log-normal
-/// arms, and half as strict as the rule of thumb of Kohavi et al. (KDD 2014), n > 355 · skewness².
-const SKEWED: f64 = 0.1;
-/// Fewer values than this do not show how skewed they are.
-const FEW: usize = 30;
 /// Fewer values than this in an arm are pointed out, whatever stands for it.
 const VERY_FEW: usize = 10;
 
@@ -482,18 +471,6 @@ impl Outcomes<'_> {
         let error = (added.len() as f64).powf(-0.5);
         (r > SERIAL && r > SERIAL_ERRORS * error).then_some(r)
     }
-}
-
-/// Skewness of the mean of a sample.
-#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
-fn skewness_of_mean(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let (second, third) = values.iter().fold((0.0, 0.0), |(second, third), value| {
-        let off = value - mean;
-        (second + off * off, third + off * off * off)
-    });
-    third / second.powf(1.5)
 }
 
 #[cfg(test)]

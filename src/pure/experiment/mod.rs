@@ -3,13 +3,15 @@
 //! ```text
 //! rows ─ measure ─┐
 //! Moments per arm ┼─ linear | proportions | ranked | trimmed: Comparison ─┐
-//! ArmStatistics ──┘                                                       │
+//! ArmStatistics,   │                                                       │
+//! Sketch, RatioSums┘                                                       │
 //! fixed (one look) | sequential (any number of looks) ────────────────────┼─ verdict, with reason
 //! units assigned, times, missing values ─ health: can it be believed? ────┘
 //! ```
 
 pub mod assign;
 pub mod bayes;
+mod caution;
 mod comparison;
 mod contrast;
 pub mod health;
@@ -19,6 +21,7 @@ pub mod moments;
 pub mod power;
 mod proportions;
 pub mod ranked;
+mod ratio;
 mod reason;
 mod sequential;
 mod srm;
@@ -28,9 +31,11 @@ mod verdict;
 
 use crate::series::Better;
 use crate::units::Level;
+pub use caution::of_binned_means;
 pub use comparison::Comparison;
 use moments::Moments;
 pub use proportions::Share;
+pub use ratio::RatioSums;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use verdict::{Role, Trial, TrialArm, judge, judge_all, judge_trials};

@@ -9,7 +9,7 @@ use crate::stats::sketch::Sketch;
 pub enum Ranked {
     /// Sorted, finite.
     Values(Vec<f64>),
-    /// A histogram: each value known to 1 %. Merging is exact.
+    /// A histogram: each value known to 1 %, and better where many share a bin. Merging is exact.
     Histogram(Sketch),
 }
 
@@ -37,7 +37,7 @@ impl Ranked {
             Self::Values(sorted) => {
                 usize::try_from(rank).ok().and_then(|rank| sorted.get(rank)).copied().unwrap_or(f64::NAN)
             }
-            Self::Histogram(sketch) => sketch.order_statistic(rank),
+            Self::Histogram(sketch) => sketch.even_order_statistic(rank),
         }
     }
 

@@ -426,11 +426,9 @@ fn describe(
         Better::Higher => posterior.above_zero(),
         Better::Lower | Better::Neither => 1.0 - posterior.above_zero(),
     });
-    let reason = match &arm.caution {
-        Some(caution) if told.why.is_empty() => caution.clone(),
-        Some(caution) => format!("{}; {caution}", told.why),
-        None => told.why,
-    };
+    let drifted = trial.health.drifted().filter(|_| arm.name != trial.control);
+    let said = [Some(told.why).filter(|why| !why.is_empty()), arm.caution.clone(), drifted];
+    let reason = said.into_iter().flatten().collect::<Vec<_>>().join("; ");
     ExperimentRow {
         metric: trial.metric.clone(),
         arm: arm.name.clone(),

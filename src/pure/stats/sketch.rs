@@ -205,6 +205,27 @@ impl<B: AsRef<[Bin]>> Sketch<B> {
         }
         self.max()
     }
+
+    /// The value at 0-based `rank` if values lie evenly in the logarithm within their bin, which their order statistics do
+    /// the more, the more there are: for comparisons finer than a bin. The extremes are exact.
+    #[must_use]
+    pub fn even_order_statistic(&self, rank: u64) -> f64 {
+        if rank == 0 || rank + 1 >= self.moments.count {
+            return self.order_statistic(rank);
+        }
+        let mut before = 0;
+        for &(bin, n) in self.bins() {
+            let within = rank - before;
+            before += u64::from(n);
+            if before > rank {
+                #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+                let off = (within as f64 + 0.5) / f64::from(n) - 0.5;
+                let value = bin_value(bin) * (off / BINS_PER_NAT).exp();
+                return value.clamp(self.moments.min, self.moments.max);
+            }
+        }
+        self.max()
+    }
 }
 
 /// Many sketches in columns: a fraction of the memory of as many [`Sketch`]es, and two allocations for all of them.
@@ -288,6 +309,17 @@ mod tests {
         let rank = q * (sorted.len() - 1) as f64;
         let (lo, hi) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
         lo + (hi - lo) * rank.fract()
+    }
+
+    #[test]
+    fn within_a_bin_values_are_taken_to_lie_evenly() {
+        let values: Vec<f64> = (0..100_000).map(|i| (f64::from(i) / 30_000.0).exp()).collect();
+        let sketch = Sketch::of(&mut values.clone());
+        for rank in [1, 500, 40_123, 99_998] {
+            let (exact, even) = (values[rank], sketch.even_order_statistic(rank as u64));
+            assert!((even / exact - 1.0).abs() < 1e-4, "{rank}: {even} beside {exact}");
+        }
+        assert_eq!(Sketch::of(&mut [0.0, 0.0, 0.0]).even_order_statistic(1), 0.0);
     }
 
     #[test]
