@@ -8,7 +8,7 @@ use paceline_pure::series::Metric;
 use paceline_pure::units::Level;
 use serde::Serialize;
 
-/// One experiment; its unit is the run, and the column `variant` says which arm a run belongs to.
+/// One experiment; the column `variant` says which arm a run belongs to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Experiment {
     /// Its name.
@@ -17,6 +17,8 @@ pub struct Experiment {
     pub workflow_type: String,
     /// The arm that the others are compared with.
     pub control: String,
+    /// What was assigned to an arm.
+    pub unit: Unit,
     /// What decides.
     pub primary: Primary,
     /// What must not get worse.
@@ -31,6 +33,16 @@ pub struct Experiment {
     pub start: Option<DateTime<Utc>>,
     /// First start that no longer counts, none while it goes on.
     pub end: Option<DateTime<Utc>>,
+}
+
+/// What was assigned to an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Each run.
+    RunId,
+    /// What the column `unit_id` names, such as a user or a repository: its runs are one draw.
+    UnitId,
 }
 
 /// What is measured of the runs of an arm.
@@ -95,8 +107,8 @@ pub enum Method {
 
 impl Experiment {
     pub(super) fn read(section: &mut Section<'_>) -> Self {
-        section.choice("unit", (), &[("run_id", ())]);
         let experiment = Self {
+            unit: section.choice("unit", Unit::RunId, &[("run_id", Unit::RunId), ("unit_id", Unit::UnitId)]),
             id: section.required_text("id", "a name of the experiment"),
             workflow_type: section.required_text("workflow_type", "the workflow type that takes part"),
             control: section.required_text("control", "the arm that the others are compared with"),
@@ -116,6 +128,19 @@ impl Experiment {
             && end <= start
         {
             section.refuse("end", end.to_rfc3339(), "an instant after start", "swap the two or remove end");
+        }
+        let measures = experiment.guardrails.iter().map(|guardrail| guardrail.measure);
+        let is_quantile = |measure: Measure| matches!(measure, Measure::Of(_, ArmStat::Quantile(_)));
+        if experiment.unit == Unit::UnitId
+            && (experiment.is_adjusted || measures.chain([experiment.primary.measure]).any(is_quantile))
+        {
+            let found = "unit_id with a covariate or a quantile";
+            section.refuse(
+                "unit",
+                found,
+                "means, log ratios and ratios as they are",
+                "leave the other out, or compare runs",
+            );
         }
         experiment
     }

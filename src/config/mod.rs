@@ -24,7 +24,7 @@ mod unbuilt;
 
 pub use analytics::Analytics;
 pub use cron::{Cron, CronError};
-pub use experiments::{ArmStat, Desired, Experiment, Guardrail, Measure, Method, Primary};
+pub use experiments::{ArmStat, Desired, Experiment, Guardrail, Measure, Method, Primary, Unit};
 pub use locations::{Database, is_url};
 pub use models::{BottleneckDetection, Feature, Models, PerformancePrediction};
 pub use monitoring::{DegradationAlert, Monitoring, Severity};

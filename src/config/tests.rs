@@ -225,7 +225,9 @@ fn an_experiment_is_read_and_checked() {
         ("      primary: { metric: cost, stat: ratio }\n", "ratio for cost/tokens alone"),
         ("      primary: { metric: cost/tokens, stat: mean }\n", "write stat: ratio"),
         ("      primary: {}\n", "the metric that decides"),
-        ("      primary: { metric: cost }\n      unit: user\n", "one of run_id"),
+        ("      primary: { metric: cost }\n      unit: user\n", "one of run_id, unit_id"),
+        ("      primary: { metric: cost, stat: p95 }\n      unit: unit_id\n", "as they are"),
+        ("      primary: { metric: cost }\n      unit: unit_id\n      covariate: predicted\n", "as they are"),
         ("      primary: { metric: cost }\n      covariate: weather\n", "one of predicted"),
         (
             "      primary: { metric: cost }\n      guardrails: [ { max_relative_increase: 0.1 } ]\n",

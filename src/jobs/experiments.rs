@@ -2,12 +2,13 @@
 
 mod arms;
 
-use crate::config::{ArmStat, Desired, Experiment, Measure, Method as ConfiguredMethod};
+use crate::config::{ArmStat, Desired, Experiment, Measure, Method as ConfiguredMethod, Unit};
 use crate::pure::experiment::health::Health;
 use crate::pure::experiment::{DecisionParams, ExperimentRow, Method, Role, Stat, Trial, control_of, judge_trials};
 use crate::pure::series::{Better, Metric};
 use crate::pure::units::{DAY_US, HOUR_US};
 use crate::rollup::{ARM_METRICS, ArmCell, ArmKey};
+use arms::Comparing;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An experiment that no run has joined for so long is over.
@@ -65,6 +66,8 @@ struct Plan<'a> {
     control: Option<&'a str>,
     metrics: Vec<Asked>,
     is_adjusted: bool,
+    /// None where the data have to say.
+    unit: Option<Unit>,
     params: DecisionParams,
     window_us: (i64, i64),
     finished: Option<bool>,
@@ -132,6 +135,7 @@ fn configured_plan(experiment: &Experiment, as_of_us: i64) -> Plan<'_> {
         control: Some(&experiment.control),
         metrics: std::iter::once(primary).chain(guardrails).collect(),
         is_adjusted: experiment.is_adjusted,
+        unit: Some(experiment.unit),
         params: DecisionParams { level: experiment.level, ..DecisionParams::of(method) },
         window_us: (experiment.start.map_or(i64::MIN, |start| start.timestamp_micros()), end_us),
         finished: Some(end_us <= as_of_us),
@@ -153,6 +157,7 @@ fn found_plan<'a>(workflow_type: &'a str, recorded: Option<&'a str>) -> Plan<'a>
         control: None,
         metrics: ARM_METRICS.iter().map(asked).collect(),
         is_adjusted: true,
+        unit: None,
         params: DecisionParams::of(Method::Sequential),
         window_us: (i64::MIN, i64::MAX),
         finished: None,
@@ -176,7 +181,8 @@ fn measured<'a>(
         None => control_of(whole.keys().map(String::as_str))?.to_owned(),
     };
     let finished = plan.finished.unwrap_or(last_us.saturating_add(HOUR_US + OVER_AFTER_US) <= as_of_us);
-    let health = arms::health(&whole, &control);
+    let unit = plan.unit.unwrap_or_else(|| arms::unit_of(&whole));
+    let health = arms::health(&whole, &control, unit);
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let units_per_day =
         health.assigned.values().sum::<u64>() as f64 * DAY_US as f64 / (last_us - first_us + HOUR_US) as f64;
@@ -187,7 +193,11 @@ fn measured<'a>(
         role: asked.role,
         better: asked.better,
         control: control.clone(),
-        arms: arms::compared(&whole, &control, asked.measure, plan.is_adjusted),
+        arms: arms::compared(
+            &whole,
+            &control,
+            &Comparing { measure: asked.measure, unit, is_adjusted: plan.is_adjusted },
+        ),
         health: Health { missing: arms::missing(&whole, asked.measure), ..health.clone() },
         unfit: None,
         min_effect: 0.0,

@@ -35,17 +35,54 @@ pub struct ArmCell {
     pub values: Sketches,
     /// Cost over tokens.
     pub cost_per_token: RatioSums,
+    /// Runs of which it is known what was assigned, by that unit.
+    pub units: BTreeMap<String, UnitSums>,
+}
+
+/// Runs of one unit, such as a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct UnitSums {
+    /// How many.
+    pub runs: u64,
+    /// One for each of [`ARM_METRICS`], in that order.
+    pub outcomes: [UnitOutcome; ARM_METRICS.len()],
+    /// Cost and tokens of runs of which both are known.
+    pub cost_and_tokens: (f64, f64),
+}
+
+/// A metric of the runs of one unit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct UnitOutcome {
+    /// Runs with a value, and its sum.
+    pub sum: (u64, f64),
+    /// Runs with a positive value, and the sum of its logarithms.
+    pub sum_log: (u64, f64),
+}
+
+impl UnitSums {
+    /// Takes in other runs of the unit.
+    pub fn merge(&mut self, other: &Self) {
+        let add = |(n, sum): &mut (u64, f64), (more, by): (u64, f64)| (*n, *sum) = (*n + more, *sum + by);
+        self.runs += other.runs;
+        for (mine, theirs) in self.outcomes.iter_mut().zip(&other.outcomes) {
+            add(&mut mine.sum, theirs.sum);
+            add(&mut mine.sum_log, theirs.sum_log);
+        }
+        self.cost_and_tokens.0 += other.cost_and_tokens.0;
+        self.cost_and_tokens.1 += other.cost_and_tokens.1;
+    }
 }
 
 impl ArmCell {
     /// Takes in other runs of the arm in the same hour.
     pub fn merge(&mut self, other: &Self) {
-        let Self { assigned, statistics, values, cost_per_token } = other;
+        let Self { assigned, statistics, values, cost_per_token, units } = other;
         self.assigned += assigned;
         self.statistics.resize_with(self.statistics.len().max(statistics.len()), Default::default);
         self.statistics.iter_mut().zip(statistics).for_each(|(mine, theirs)| mine.merge(theirs));
         values.iter().for_each(|one| self.values.push(&one));
         self.cost_per_token.merge(cost_per_token);
+        units.iter().for_each(|(unit, sums)| self.units.entry(unit.clone()).or_default().merge(sums));
     }
 
     /// The histograms of one of [`ARM_METRICS`], by its position there.
@@ -82,8 +119,17 @@ pub(super) fn arm_statistics(day: &Day) -> BTreeMap<ArmKey, ArmCell> {
                 values.push(value);
             }
         }
-        if let (Some(cost), Some(tokens)) = (outcome(day, i, Metric::Cost), outcome(day, i, Metric::Tokens)) {
+        let cost_and_tokens = outcome(day, i, Metric::Cost).zip(outcome(day, i, Metric::Tokens));
+        if let Some((cost, tokens)) = cost_and_tokens {
             cell.cost_per_token.add(cost, tokens);
+        }
+        if let Some(unit) = word(day.run_unit[i]) {
+            let outcomes = outcomes.map(|value| UnitOutcome {
+                sum: value.map_or((0, 0.0), |value| (1, value)),
+                sum_log: value.filter(|value| *value > 0.0).map_or((0, 0.0), |value| (1, value.ln())),
+            });
+            let run = UnitSums { runs: 1, outcomes, cost_and_tokens: cost_and_tokens.unwrap_or_default() };
+            cell.units.entry(unit).or_default().merge(&run);
         }
     }
     let whole = |(key, (mut cell, values)): (ArmKey, (ArmCell, [Vec<f64>; ARM_METRICS.len()]))| {

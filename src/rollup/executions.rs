@@ -111,6 +111,8 @@ pub struct Day {
     pub run_variant: Vec<u32>,
     /// Code of the experiment of each run, or [`UNKNOWN`].
     pub run_experiment: Vec<u32>,
+    /// Code of the unit that was assigned, on days with runs that have an arm, or [`UNKNOWN`].
+    pub run_unit: Vec<u32>,
     /// The cutoff.
     pub as_of_us: i64,
     /// The latest instant in the partition before the cutoff was applied: what was reduced at one cutoff holds at
@@ -136,7 +138,14 @@ pub fn day(run_table: &Runs, step_table: &Steps, as_of_us: i64) -> Result<Day> {
     let mut vocabulary = Vocabulary::default();
     let runs_out = run_columns(&run_frame, &mut vocabulary, as_of_us)?;
     let steps_out = step_columns(&step_frame, &mut vocabulary, as_of_us)?;
+    // Names of units would swell the vocabulary where nobody asks for them.
+    let has_arms = run_frame.column(runs::VARIANT)?.null_count() < run_frame.height();
+    let run_unit = match has_arms {
+        true => codes(&run_frame, runs::UNIT_ID, &mut vocabulary)?,
+        false => vec![UNKNOWN; run_frame.height()],
+    };
     Ok(Day {
+        run_unit,
         run_variant: codes(&run_frame, runs::VARIANT, &mut vocabulary)?,
         run_experiment: codes(&run_frame, runs::EXPERIMENT_ID, &mut vocabulary)?,
         depends_on: step_frame.column(steps::DEPENDS_ON)?.list()?.clone(),

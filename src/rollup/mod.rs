@@ -13,7 +13,7 @@ mod levels;
 mod samples;
 mod upstream;
 
-pub use arms::{ARM_METRICS, ArmCell, ArmKey};
+pub use arms::{ARM_METRICS, ArmCell, ArmKey, UnitSums};
 pub use buckets::{CellKey, DailyCell, Period, daily_cells, rollups};
 pub use digest::{DayDigest, DigestHead, InputFile, Provenance, digest};
 pub use executions::{Day, Executions, NO_INSTANT, Status, day};

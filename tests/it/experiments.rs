@@ -1,6 +1,6 @@
 //! Experiments of a run beside what `experiment` says of the same rows, and what can't be believed of them.
 
-use crate::workplace::{Workplace, texts};
+use crate::workplace::{Workplace, numbers, texts};
 use chrono::{DateTime, TimeDelta, Utc};
 use polars::prelude::DataFrame;
 use std::fmt::Write;
@@ -14,6 +14,7 @@ struct Run {
     cost: f64,
     tokens: i64,
     failed: bool,
+    user: u64,
 }
 
 /// Between 0 and 1, the same in every run of the test.
@@ -37,6 +38,7 @@ fn runs(n: u64) -> Vec<Run> {
             cost: price * tokens as f64 * 1e-5 * (0.9 + 0.2 * uniform(5 * i + 4)),
             tokens,
             failed: false,
+            user: i * 7 % 60,
         }
     };
     (0..n).map(run).collect()
@@ -48,15 +50,16 @@ fn csv(runs: &[Run]) -> String {
     let begin: DateTime<Utc> = START.parse().unwrap();
     let text = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let mut csv =
-        "run_id,workflow_id,workflow_type,started_at,ended_at,duration_ms,status,variant,cost_usd,tokens\n".to_owned();
+        "run_id,workflow_id,workflow_type,started_at,ended_at,duration_ms,status,variant,cost_usd,tokens,unit_id\n"
+            .to_owned();
     for (i, run) in runs.iter().enumerate() {
         let start = begin + TimeDelta::hours(run.hour) + TimeDelta::seconds(i as i64 % 3_000);
         let ms = (1_000.0 * run.seconds).round();
         let end = start + TimeDelta::milliseconds(ms as i64);
         let status = if run.failed { "failed" } else { "succeeded" };
-        let Run { arm, tokens, .. } = run;
+        let Run { arm, tokens, user, .. } = run;
         let cost = if run.cost.is_nan() { String::new() } else { run.cost.to_string() };
-        writeln!(csv, "r{i},w,w,{},{},{ms},{status},{arm},{cost},{tokens}", text(start), text(end)).unwrap();
+        writeln!(csv, "r{i},w,w,{},{},{ms},{status},{arm},{cost},{tokens},u{user}", text(start), text(end)).unwrap();
     }
     csv
 }
@@ -91,6 +94,55 @@ fn reason(found: &DataFrame, metric: &str) -> String {
     texts(found, "reason")[row_of_b(found, metric)].clone()
 }
 
+/// What `experiment` says of the rows, at one look.
+fn says_what_rows_say(place: &Workplace, found: &DataFrame, metric: &str, options: &[&str], tolerance: f64) {
+    let (source, out) = (place.path("runs.csv"), place.path("out.csv"));
+    let paths = ["experiment", source.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let always = ["--variant", "variant", "--control", "a", "--method", "fixed"];
+    let done = place.command(&[&paths[..], &always, options].concat()).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let written = std::fs::read_to_string(&out).unwrap();
+    let mut lines = written.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let place_of = |name: &str| header.iter().position(|column| *column == name).unwrap();
+    let row = lines.find(|row| row[place_of("arm")] == "b").unwrap();
+    for name in ["estimate", "relative_effect", "relative_lower", "relative_upper"] {
+        let (of_rows, of_sums): (f64, f64) = (row[place_of(name)].parse().unwrap(), of_b(found, metric, name));
+        let scale = if name == "estimate" { of_rows } else { 1.0 };
+        assert!(((of_rows - of_sums) / scale).abs() < tolerance, "{metric} {name}: {of_sums} beside {of_rows}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_of_a_unit_are_one_draw() {
+    let mut of_users = runs(2_000);
+    of_users.iter_mut().for_each(|run| run.arm = if run.user % 2 == 0 { "a" } else { "b" });
+    let config = "    - id: e\n      workflow_type: w\n      control: a\n      method: fixed\n      end: 2026-02-01T00:00:00Z\n      \
+                  unit: unit_id\n      primary: { metric: execution_time }\n      guardrails:\n        \
+                  - { metric: cost/tokens }\n        - { metric: cost, stat: log_ratio }\n";
+    let (place, found) = judged(&of_users, config).await;
+    let by_user = ["--unit", "unit_id"];
+    for (metric, column, stat) in [
+        ("execution_time", "duration_ms", "mean"),
+        ("cost/tokens", "cost_usd/tokens", "ratio"),
+        ("cost", "cost_usd", "log-ratio"),
+    ] {
+        says_what_rows_say(
+            &place,
+            &found,
+            metric,
+            &[&["--metric", column, "--stat", stat], &by_user[..]].concat(),
+            1e-9,
+        );
+    }
+    assert_eq!(numbers(&found, "n")[row_of_b(&found, "cost")], 30.0, "users");
+    // Nobody declared it: no user of many is in both arms, so users were assigned.
+    let (_, found) = judged(&of_users, "    []\n").await;
+    assert_eq!(numbers(&found, "n")[row_of_b(&found, "cost")], 30.0, "{found:?}");
+    let (_, found) = judged(&runs(2_000), "    []\n").await;
+    assert!(numbers(&found, "n")[row_of_b(&found, "cost")] > 900.0, "runs were assigned: {found:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn quantiles_and_ratios_are_those_of_the_rows() {
     let config = "    - id: e\n      workflow_type: w\n      control: a\n      method: fixed\n      end: 2026-02-01T00:00:00Z\n      \
@@ -106,29 +158,12 @@ async fn quantiles_and_ratios_are_those_of_the_rows() {
                 _ => "log_ratio",
             }
     }));
-    let source = place.path("runs.csv");
     for (metric, column, stat, tolerance) in [
         ("execution_time", "duration_ms", "p95", 0.01),
         ("cost/tokens", "cost_usd/tokens", "ratio", 1e-9),
         ("cost", "cost_usd", "log-ratio", 1e-9),
     ] {
-        let out = place.path("out.csv");
-        let paths = [source.to_str().unwrap(), out.to_str().unwrap()];
-        let options =
-            ["--variant", "variant", "--control", "a", "--method", "fixed", "--metric", column, "--stat", stat];
-        let done =
-            place.command(&[&["experiment", paths[0], "--out", paths[1]], &options[..]].concat()).output().unwrap();
-        assert!(done.status.success(), "{done:?}");
-        let written = std::fs::read_to_string(&out).unwrap();
-        let mut lines = written.lines().map(|line| line.split(',').collect::<Vec<_>>());
-        let header = lines.next().unwrap();
-        let place_of = |name: &str| header.iter().position(|column| *column == name).unwrap();
-        let row = lines.find(|row| row[place_of("arm")] == "b").unwrap();
-        for name in ["estimate", "relative_effect", "relative_lower", "relative_upper"] {
-            let (of_rows, of_sums): (f64, f64) = (row[place_of(name)].parse().unwrap(), of_b(&found, metric, name));
-            let scale = if name == "estimate" { of_rows } else { 1.0 };
-            assert!(((of_rows - of_sums) / scale).abs() < tolerance, "{metric} {name}: {of_sums} beside {of_rows}");
-        }
+        says_what_rows_say(&place, &found, metric, &["--metric", column, "--stat", stat], tolerance);
     }
     assert_eq!(texts(&found, "decision")[row_of_b(&found, "cost/tokens")], "ship", "{found:?}");
 }

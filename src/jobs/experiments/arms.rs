@@ -1,13 +1,14 @@
 //! The arms of one experiment, put together from hours and strata: what is known of each, and how it compares.
 
-use crate::config::{ArmStat, Measure};
+use crate::config::{ArmStat, Measure, Unit};
 use crate::pure::experiment::health::{Health, differ, drift, side_by_side};
 use crate::pure::experiment::ranked::Ranked;
 use crate::pure::experiment::strata::{Strata, adjusted};
+use crate::pure::experiment::units::{self, Units};
 use crate::pure::experiment::{ArmStatistics, Comparison, RatioSums, Stat, TrialArm, of_binned_means};
 use crate::pure::series::Metric;
 use crate::pure::stats::sketch::{Sketch, Sketches};
-use crate::rollup::{ARM_METRICS, ArmCell, ArmKey};
+use crate::rollup::{ARM_METRICS, ArmCell, ArmKey, UnitSums};
 use std::collections::BTreeMap;
 
 /// An arm over all hours.
@@ -18,6 +19,8 @@ pub(super) struct Arm<'a> {
     /// By metric, in the order of [`ARM_METRICS`].
     strata: Vec<Strata>,
     cost_per_token: RatioSums,
+    /// With the hour of the first run.
+    units: BTreeMap<&'a str, (i64, UnitSums)>,
     cells: Vec<&'a ArmCell>,
 }
 
@@ -34,21 +37,49 @@ pub(super) fn together<'a>(cells: impl Iterator<Item = (&'a ArmKey, &'a ArmCell)
             strata.entry(key.stratum.clone()).or_default().merge(one);
         }
         arm.cost_per_token.merge(&cell.cost_per_token);
+        for (unit, sums) in &cell.units {
+            let (first_us, all) = arm.units.entry(unit).or_insert((key.hour_us, UnitSums::default()));
+            *first_us = key.hour_us.min(*first_us);
+            all.merge(sums);
+        }
         arm.cells.push(cell);
     }
     arms
 }
 
+/// What was assigned, as the runs tell.
+pub(super) fn unit_of(arms: &Arms<'_>) -> Unit {
+    let mut runs: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (place, arm) in arms.values().enumerate() {
+        for (unit, (_, sums)) in &arm.units {
+            let of_unit = runs.entry(unit).or_insert_with(|| vec![0; arms.len()]);
+            of_unit.get_mut(place).into_iter().for_each(|n| *n = sums.runs);
+        }
+    }
+    let are_known =
+        arms.values().all(|arm| arm.units.values().map(|(_, sums)| sums.runs).sum::<u64>() == arm.assigned());
+    if are_known && units::are_assigned_whole(runs.values().map(Vec::as_slice)) { Unit::UnitId } else { Unit::RunId }
+}
+
 /// Whether the experiment can be believed, whatever is measured.
-pub(super) fn health(arms: &Arms<'_>, control: &str) -> Health {
+pub(super) fn health(arms: &Arms<'_>, control: &str, unit: Unit) -> Health {
     let hours = |arm: &Arm<'_>| arm.hours.iter().map(|(hour_us, _)| *hour_us).collect::<Vec<i64>>();
     let of_control = arms.get(control).map(hours).unwrap_or_default();
     let apart = |(_, arm): &(&String, &Arm<'_>)| !side_by_side(&hours(arm), &of_control);
     let apart_in_time: Vec<String> = arms.iter().filter(apart).map(|(name, _)| name.clone()).collect();
-    let units = arms.values().zip(0..).flat_map(|(arm, code)| arm.hours.iter().map(move |(at, n)| (*at, code, *n)));
-    let units: Vec<(i64, u32, u64)> = units.collect();
+    let mut units: Vec<(i64, u32, u64)> = Vec::new();
+    for (arm, code) in arms.values().zip(0..) {
+        match unit {
+            Unit::RunId => units.extend(arm.hours.iter().map(|(at, n)| (*at, code, *n))),
+            Unit::UnitId => units.extend(arm.units.values().map(|(at, _)| (*at, code, 1))),
+        }
+    }
+    let assigned = |arm: &Arm<'_>| match unit {
+        Unit::RunId => arm.assigned(),
+        Unit::UnitId => arm.units.len() as u64,
+    };
     Health {
-        assigned: arms.iter().map(|(name, arm)| (name.clone(), arm.assigned())).collect(),
+        assigned: arms.iter().map(|(name, arm)| (name.clone(), assigned(arm))).collect(),
         drift_p_value: drift(&units).filter(|_| apart_in_time.is_empty()),
         apart_in_time,
         ..Health::default()
@@ -73,18 +104,26 @@ pub(super) fn missing(arms: &Arms<'_>, measure: Measure) -> BTreeMap<String, (u6
     arms.iter().map(of_arm).collect()
 }
 
-/// Every arm beside the control; within strata and with what was known before taken out where `is_adjusted` and where
-/// means are compared.
-pub(super) fn compared(arms: &Arms<'_>, control: &str, measure: Measure, is_adjusted: bool) -> Vec<TrialArm> {
+/// What is compared, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Comparing {
+    pub(super) measure: Measure,
+    pub(super) unit: Unit,
+    /// Whether means of runs are compared within strata and with what was known before taken out.
+    pub(super) is_adjusted: bool,
+}
+
+/// Every arm beside the control.
+pub(super) fn compared(arms: &Arms<'_>, control: &str, how: &Comparing) -> Vec<TrialArm> {
     let none = Arm::default();
     let own = arms.get(control).unwrap_or(&none);
     let arm = |(name, arm): (&String, &Arm<'_>)| {
-        let (n, estimate) = arm.estimate(measure);
+        let (n, estimate) = arm.estimate(how);
         let (comparison, cautions) = if name == control {
             (None, Vec::new())
         } else {
-            let (comparison, caution) = arm.compare(own, measure, is_adjusted);
-            let of_time = matches!(measure, Measure::Of(Metric::ExecutionTime, _));
+            let (comparison, caution) = arm.compare(own, how);
+            let of_time = matches!(how.measure, Measure::Of(Metric::ExecutionTime, _));
             (comparison, caution.into_iter().chain(survivors(arm, own).filter(|_| of_time)).collect())
         };
         let caution = (!cautions.is_empty()).then(|| cautions.join("; "));
@@ -144,9 +183,30 @@ impl Arm<'_> {
         all.merged(0..all.len())
     }
 
+    /// Units with a value, and whether that is a logarithm.
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+    fn by_unit(&self, measure: Measure) -> (Units<'_>, bool) {
+        let is_log = matches!(measure, Measure::Of(metric, ArmStat::LogRatio) if !metric.is_ratio());
+        let of_unit = |sums: &UnitSums| match measure {
+            Measure::CostPerToken => Some(sums.cost_and_tokens).filter(|(_, tokens)| *tokens > 0.0),
+            Measure::Of(metric, _) => {
+                let outcome = sums.outcomes.get(place(metric)?)?;
+                let (n, sum) = if is_log { outcome.sum_log } else { outcome.sum };
+                (n > 0).then_some((sum, n as f64))
+            }
+        };
+        let known = self.units.iter().filter_map(|(unit, (_, sums))| Some((*unit, of_unit(sums)?)));
+        (known.collect(), is_log)
+    }
+
     /// Units with a value, and what stands for them.
-    fn estimate(&self, measure: Measure) -> (u64, f64) {
-        match measure {
+    fn estimate(&self, how: &Comparing) -> (u64, f64) {
+        if how.unit == Unit::UnitId {
+            let (units, is_log) = self.by_unit(how.measure);
+            let value = units::value(&units);
+            return (units.len() as u64, if is_log { value.exp() } else { value });
+        }
+        match how.measure {
             Measure::CostPerToken => (self.cost_per_token.n, self.cost_per_token.value()),
             Measure::Of(metric, ArmStat::Quantile(q)) => {
                 let values = self.values(metric);
@@ -160,8 +220,14 @@ impl Arm<'_> {
     }
 
     /// Beside the control, with what should be known of it.
-    fn compare(&self, control: &Self, measure: Measure, is_adjusted: bool) -> (Option<Comparison>, Vec<String>) {
-        match measure {
+    fn compare(&self, control: &Self, how: &Comparing) -> (Option<Comparison>, Vec<String>) {
+        if how.unit == Unit::UnitId {
+            let ((units, is_log), (own, _)) = (self.by_unit(how.measure), control.by_unit(how.measure));
+            let in_both = units.keys().filter(|unit| own.contains_key(*unit)).count();
+            let shared = format!("{in_both} units are in more than one arm and are compared with themselves");
+            return (units::compare(&units, &own, is_log), (in_both > 0).then_some(shared).into_iter().collect());
+        }
+        match how.measure {
             Measure::CostPerToken => (self.cost_per_token.compare(&control.cost_per_token), Vec::new()),
             Measure::Of(metric, ArmStat::Quantile(q)) => {
                 (Comparison::quantiles(&self.values(metric), &control.values(metric), q), Vec::new())
@@ -173,7 +239,7 @@ impl Arm<'_> {
                     .flatten();
                 let none = Strata::default();
                 let (own, others) = (self.strata(metric).unwrap_or(&none), control.strata(metric).unwrap_or(&none));
-                let (comparison, unadjusted) = if is_adjusted {
+                let (comparison, unadjusted) = if how.is_adjusted {
                     let found = adjusted(own, others, of_sums);
                     (found.comparison, found.caution)
                 } else {

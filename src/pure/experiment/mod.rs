@@ -27,6 +27,7 @@ mod sequential;
 mod srm;
 pub mod strata;
 pub mod trimmed;
+pub mod units;
 mod verdict;
 
 use crate::series::Better;
