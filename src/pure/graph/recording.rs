@@ -50,12 +50,16 @@ pub(crate) struct Recording {
     pub(crate) topology: Topology,
     /// Cached steps take 0.
     pub(crate) durations_ms: Vec<f64>,
+    /// The part of each duration that is no work: pauses between tries.
+    pub(crate) paused_ms: Vec<f64>,
     /// Time between "ready, and a slot is free" and the start: what the scheduler itself took.
     pub(crate) lags_ms: Vec<f64>,
     /// Answered from a cache: needs no slot.
     pub(crate) cached: Vec<bool>,
     /// Who goes first when several wait: lower goes first.
     pub(crate) ranks: Vec<u32>,
+    /// Whoever was ready first goes first, and `ranks` decide among those ready at one instant.
+    pub(crate) first_come: bool,
     pub(crate) steps: Vec<u32>,
     pub(crate) times: Option<Times>,
     /// The slots against which waits were split; means nothing where times are unknown.
@@ -72,6 +76,7 @@ impl Recording {
         let ranks = ranks(&topology, times.as_ref());
         let mut recording = Self {
             lags_ms: vec![0.0; durations_ms.len()],
+            paused_ms: graph.nodes.iter().zip(&durations_ms).map(|(node, ms)| paused_ms(node, *ms)).collect(),
             cached: graph.nodes.iter().map(|node| node.cached).collect(),
             steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
             recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
@@ -80,6 +85,7 @@ impl Recording {
             topology,
             durations_ms,
             ranks,
+            first_come: times.is_none(),
             times,
         };
         recording.split_waits(recording.times.as_ref().map_or(1, |times| times.slots));
@@ -135,6 +141,11 @@ fn ranks(topology: &Topology, times: Option<&Times>) -> Vec<u32> {
         ranks[id as usize] = rank;
     }
     ranks
+}
+
+fn paused_ms(node: &Node, duration_ms: f64) -> f64 {
+    let paused = node.under.paused_ms;
+    if paused.is_finite() { paused.clamp(0.0, duration_ms) } else { 0.0 }
 }
 
 fn recorded_ms(graph: &RunGraph, times: Option<&Times>, durations_ms: &[f64]) -> Option<f64> {

@@ -1,8 +1,10 @@
 //! What a change would do: the recorded run, executed again on paper.
 //!
 //! A deterministic list scheduler (Graham 1969) as a discrete-event simulation: a node is ready when all its
-//! dependencies have ended; as soon as a slot is free, the ready node that started first in the recording gets it (without
-//! times: the first in topological order), waits its own recorded lag, and runs for its duration. Lags are the part of a
+//! dependencies have ended; as soon as a slot is free, the node that was ready first gets it (among equals the one that
+//! started first in the recording, without times the first in topological order), waits its own recorded lag, and runs for
+//! its duration. Where the recorded starts do not come out of this rule, they are the order instead: whoever started first
+//! in the recording goes first. Lags are the part of a
 //! recorded wait that neither dependencies nor busy slots explain, so that an unchanged replay comes out as near to the
 //! recording as the model allows; how near is `replayed / recorded`, and callers publish it.
 //!
@@ -10,6 +12,7 @@
 //! duration; a negative or non-finite one is an error, since any number put in its place would be invented.
 
 use super::recording::{Recording, StepCodes};
+use super::slots::Regime;
 use super::{Node, RunGraph};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -62,7 +65,7 @@ pub enum ReplayError {
 /// What is changed before a replay. `step` is the derived step; a step that a run doesn't have changes nothing in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Multiplies the durations of a step by `factor`; several on one step multiply.
+    /// Multiplies the durations of a step by `factor`, without the pauses between its tries; several on one step multiply.
     Speedup {
         /// The step.
         step: Arc<str>,
@@ -91,6 +94,8 @@ pub enum Change {
 pub struct ReplayPlan<'a> {
     /// Slots to replay with unless a change says otherwise; none for no limit. [`super::slots()`] tells the recorded ones.
     pub slots: Option<usize>,
+    /// Time before every execution beside what is recorded (0); see [`super::Regime`].
+    pub lag_ms: f64,
     /// The changes, together.
     pub changes: &'a [Change],
 }
@@ -119,7 +124,7 @@ pub fn replay(graph: &RunGraph, plan: &ReplayPlan<'_>) -> Result<Replayed, Repla
         return Err(ReplayError::NoSlots);
     }
     let mut scratch = Scratch::default();
-    let makespan_ms = simulate(&recording, &edits, slots, &mut scratch);
+    let makespan_ms = simulate(&recording, &edits, Regime { slots, lag_ms: plan.lag_ms }, &mut scratch);
     Ok(Replayed { makespan_ms, starts_ms: scratch.starts_ms, slots })
 }
 
@@ -184,10 +189,11 @@ pub struct Scratch {
     jobs: Vec<Job>,
     waiting: Vec<u32>,
     ranks: Vec<u32>,
-    ready: BinaryHeap<Reverse<u64>>,
+    ready: BinaryHeap<Reverse<(u64, u64)>>,
+    first_come: bool,
     running: BinaryHeap<Reverse<(u64, u32)>>,
     ended: Vec<u32>,
-    starts_ms: Vec<f64>,
+    pub(super) starts_ms: Vec<f64>,
     remaining_ms: Vec<f64>,
     step_means: Vec<(f64, u32)>,
 }
@@ -199,30 +205,34 @@ struct Job {
     needs_slot: bool,
 }
 
-/// Makespan of `recording` under `edits` with `slots` (none: no limit); leaves the starts in `scratch`.
-pub(crate) fn simulate(recording: &Recording, edits: &Edits, slots: Option<usize>, scratch: &mut Scratch) -> f64 {
-    scratch.load(recording, edits);
-    match slots {
+/// Makespan of `recording` under `edits` and `regime`, whose slots stand unless `edits` were looked at by the caller; leaves
+/// the starts in `scratch`.
+pub(crate) fn simulate(recording: &Recording, edits: &Edits, regime: Regime, scratch: &mut Scratch) -> f64 {
+    scratch.load(recording, edits, regime.lag_ms);
+    match regime.slots {
         None => unlimited(recording, scratch),
         Some(slots) => limited(recording, slots, scratch),
     }
 }
 
 impl Scratch {
-    fn load(&mut self, recording: &Recording, edits: &Edits) {
+    fn load(&mut self, recording: &Recording, edits: &Edits, lag_ms: f64) {
         self.jobs.clear();
         self.jobs.extend((0..recording.len()).map(|id| {
             let edit = edits.of(recording.steps[id]);
             let kept = if edit.removed { 0.0 } else { 1.0 };
-            let lag = if edit.keeps_lag { recording.lags_ms[id] } else { 0.0 };
+            let own = if recording.cached[id] { 0.0 } else { recording.lags_ms[id] + lag_ms };
+            let lag = if edit.keeps_lag { own } else { 0.0 };
+            let paused = recording.paused_ms[id];
             Job {
                 lag_ms: kept * lag,
-                span_ms: kept * edit.factor * recording.durations_ms[id],
+                span_ms: kept * (paused + edit.factor * (recording.durations_ms[id] - paused)),
                 needs_slot: !(recording.cached[id] || edit.removed),
             }
         }));
         self.starts_ms.clear();
         self.starts_ms.resize(recording.len(), 0.0);
+        self.first_come = recording.first_come && !edits.longest_first;
         if edits.longest_first {
             self.rank_by_remaining_path(recording);
         } else {
@@ -276,7 +286,8 @@ impl Scratch {
 
     fn admit(&mut self, id: u32, now_ms: f64) {
         if self.jobs[id as usize].needs_slot {
-            self.ready.push(Reverse((u64::from(self.ranks[id as usize]) << 32) | u64::from(id)));
+            let since = if self.first_come { now_ms.to_bits() } else { 0 };
+            self.ready.push(Reverse((since, (u64::from(self.ranks[id as usize]) << 32) | u64::from(id))));
         } else {
             self.starts_ms[id as usize] = now_ms;
             self.ended.push(id);
@@ -322,7 +333,7 @@ fn limited(recording: &Recording, slots: usize, scratch: &mut Scratch) -> f64 {
     scratch.settle(recording, now_ms);
     loop {
         while free > 0
-            && let Some(Reverse(key)) = scratch.ready.pop()
+            && let Some(Reverse((_, key))) = scratch.ready.pop()
         {
             scratch.start(key as u32, now_ms);
             free -= 1;
