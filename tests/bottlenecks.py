@@ -164,7 +164,7 @@ class Workflow:
                 duration_ms=flat(self.ms[step]), status="succeeded", provider="cloud", input_bytes=many(self.size).astype("int64"),
                 memory_mb=np.minimum(peak, request), memory_request_mb=request, api_calls=calls,
                 cache_key=[f"{self.name}-{k}" for k in self.keys] if step == "left" else None,
-            ), schema_overrides=dict(cache_key=pl.String)).with_columns(depends_on=pl.lit(pl.Series([DEPS[step]], dtype=pl.List(pl.String)))))
+            ), schema_overrides=dict(cache_key=pl.String)).with_columns(depends_on=pl.Series([DEPS[step]] * (self.n * tasks), dtype=pl.List(pl.String))))
         steps = pl.concat(parts).with_columns(
             started_at=pl.col("started_us").cast(pl.Datetime("us", "UTC")),
             ended_at=(pl.col("started_us") + (pl.col("duration_ms") * 1e3).cast(pl.Int64)).cast(pl.Datetime("us", "UTC")), cache_hit=False)

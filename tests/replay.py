@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures `paceline replay` against what a change really did.
 
-  python tests/replay.py --paceline BIN --data SHARED/data --bench SHARED/bench [real truth portfolio]
+  python tests/replay.py --paceline BIN --data SHARED/data --bench SHARED/bench [real truth portfolio caching]
 
 real       published runs (WfInstances): critical path, work, depth and width beside the oracle; how near an unchanged replay
            comes to the recorded end-to-end time
@@ -10,6 +10,8 @@ truth      worlds of the benchmark's generator executed twice with the same rand
            of the saving, the coverage of its interval by the same runs and by runs to come, and how often the best of five
            candidate fixes is named
 portfolio  the same with two steps at once: the joint saving beside the truth and beside the sum of its parts
+caching    hit rates that the recommendations of a lake of the benchmark's generator predict (--lake, --results) beside a cache
+           that answers every recorded execution, and whether what was planted is recommended
 
 Prints one JSON object a line. Needs numpy, polars, pyarrow.
 """
@@ -17,6 +19,7 @@ import argparse
 import heapq
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,7 +28,7 @@ import numpy as np
 import polars as pl
 
 CASES = 200
-RUNS = 60
+DAYS, RUNS_A_DAY = 12, 5
 CANDIDATES = 5
 
 
@@ -82,19 +85,22 @@ class World:
     generator's own schedule is taken, retries, pauses between them and caches included. The random stream is the same for all
     factors."""
 
-    def __init__(self, synth, seed, wf, w, day, n, slots=None):
-        self.synth, self.seed, self.wf, self.w, self.day, self.n, self.slots = synth, seed, wf, w, day, n, slots
+    def __init__(self, synth, seed, wf, w, days, a_day, slots=None):
+        self.synth, self.seed, self.wf, self.w, self.days, self.a_day, self.slots = synth, seed, wf, w, days, a_day, slots
+        self.n = len(days) * a_day
 
     def executions(self, factors):
         wf = dict(self.wf, mu=self.wf["mu"] + np.log(factors))
-        _, rows = self.synth.block(self.seed, self.day, self.w, wf, self.n, [], [])
-        return rows
+        frames = []
+        for number, day in enumerate(self.days):
+            _, rows = self.synth.block(self.seed, day, self.w, wf, self.a_day, [], [])
+            frames.append(pl.DataFrame({k: rows[k] for k in ("i", "j", "att", "st", "du", "bad", "hit")}).with_columns(pl.col("i") + number * self.a_day))
+        return pl.concat(frames)
 
     def run(self, factors=None, slots=None):
         """(steps as a frame, end-to-end ms of each run from its first start to its last end)."""
         wf = self.wf
-        rows = self.executions(np.ones(wf["S"]) if factors is None else factors)
-        frame = pl.DataFrame({k: rows[k] for k in ("i", "j", "att", "st", "du", "bad", "hit")})
+        frame = self.executions(np.ones(wf["S"]) if factors is None else factors)
         if self.slots is not None:
             frame = self.scheduled(frame.filter(pl.col("att") == 1), slots or self.slots)
         ends = frame.filter(~pl.col("hit")).group_by("i").agg((pl.col("st") + pl.col("du")).max() - pl.col("st").min()).sort("i")
@@ -105,7 +111,7 @@ class World:
         hits = np.zeros((self.n, self.wf["S"]), bool)
         durations[frame["i"], frame["j"]] = frame["du"]
         hits[frame["i"], frame["j"]] = frame["hit"]
-        dispatch = 5 + 45 * self.synth.rng_for(self.seed, self.day, self.w, 77).random(durations.shape)
+        dispatch = 5 + 45 * self.synth.rng_for(self.seed, self.days[0], self.w, 77).random(durations.shape)
         starts = np.array([schedule(self.wf["deps"], d + h, slots) + h for d, h in zip(durations, dispatch)])
         i, j = np.divmod(np.arange(durations.size), self.wf["S"])
         return pl.DataFrame(dict(i=i, j=j, att=1, st=starts.ravel(), du=durations.ravel(), bad=False, hit=hits.ravel()))
@@ -153,8 +159,9 @@ def worlds(synth, n_cases):
         types, _, _ = synth.make_world(seed, 6, 90)
         w = int(draw.integers(len(types)))
         slots = int(draw.integers(1, 5)) if case % 2 else None
-        day = int(draw.integers(90))
-        yield (World(synth, seed, types[w], w, day, RUNS, slots), World(synth, seed, types[w], w, day + 1, RUNS * 4, slots), draw)
+        day = int(draw.integers(90 - 3 * DAYS))
+        later = range(day + DAYS, day + 3 * DAYS)
+        yield (World(synth, seed, types[w], w, range(day, day + DAYS), RUNS_A_DAY, slots), World(synth, seed, types[w], w, later, 2 * RUNS_A_DAY, slots), draw)
 
 
 def asked(world, factors, slots):
@@ -231,19 +238,53 @@ def portfolio(bench, synth):
     tell(portfolio=n, near=near / n, no_more_than_parts=below / n, most_over_parts=float(max(ratios)), median_of_parts=float(np.median(ratios)))
 
 
+# --- caching
+
+def caching(bench, _synth):
+    steps = pl.scan_parquet(f"{bench.lake}/steps/*/*.parquet").filter(pl.col("cache_key").is_not_null() & (pl.col("status") == "success"))
+    steps = steps.select("workflow_id", "step_id", "cache_key", "started_at", "ended_at", "cache_hit").collect().sort("started_at")
+    streams = {key: rows for key, rows in steps.partition_by("workflow_id", "step_id", as_dict=True).items()}
+    told = pl.read_parquet(f"{bench.results}/recommendations/*/*.parquet", hive_partitioning=True).filter(pl.col("type") == "CACHING")
+    off = []
+    for row in told.iter_rows(named=True):
+        predicted = int(re.search(r"(\d+) % of the", row["title"]).group(1)) / 100
+        amount, unit = re.search(r"for (\d+) (\w+?)s?:", row["title"]).groups()
+        ttl = int(amount) * dict(day=86_400, hour=3_600, minute=60, second=1)[unit] * 1_000_000
+        off.append(predicted - hit_rate(streams[(row["workflow_id"], row["target"])], ttl))
+    tell(caching=len(off), within_2_points=float(np.mean(np.abs(off) <= 0.025)), mean_off=float(np.mean(off)), worst=float(np.max(np.abs(off))))
+
+
+def hit_rate(stream, ttl_us):
+    """Share of the executions that ran which a cache of any size would have answered."""
+    kept, ran, hits = {}, 0, 0
+    columns = stream["cache_key"].to_list(), stream["started_at"].to_physical().to_list(), stream["ended_at"].to_physical().to_list(), stream["cache_hit"].to_list()
+    for key, start, end, cached in zip(*columns):
+        since = kept.get(key)
+        hit = since is not None and since <= start <= since + ttl_us
+        if not hit:
+            kept[key] = end
+        if not cached:
+            ran += 1
+            hits += hit
+    return hits / max(1, ran)
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--paceline", required=True)
     arguments.add_argument("--data", required=True)
     arguments.add_argument("--bench", required=True)
+    arguments.add_argument("--lake")
+    arguments.add_argument("--results")
     arguments.add_argument("what", nargs="*", default=["real", "truth", "portfolio"])
     given = arguments.parse_args()
     sys.path.insert(0, given.bench)
     import synth
 
     bench = Bench(os.path.abspath(given.paceline), given.data)
+    bench.lake, bench.results = given.lake, given.results
     for what in given.what:
-        {"real": real, "truth": truth, "portfolio": portfolio}[what](bench, synth)
+        {"real": real, "truth": truth, "portfolio": portfolio, "caching": caching}[what](bench, synth)
 
 
 if __name__ == "__main__":

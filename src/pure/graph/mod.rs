@@ -118,3 +118,5 @@ pub(crate) mod examples;
 mod real_runs;
 #[cfg(test)]
 mod replay_tests;
+#[cfg(test)]
+mod what_if;

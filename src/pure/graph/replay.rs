@@ -4,9 +4,9 @@
 //! dependencies have ended; as soon as a slot is free, the node that was ready first gets it (among equals the one that
 //! started first in the recording, without times the first in topological order), waits its own recorded lag, and runs for
 //! its duration. Where the recorded starts do not come out of this rule, they are the order instead: whoever started first
-//! in the recording goes first. Lags are the part of a
-//! recorded wait that neither dependencies nor busy slots explain, so that an unchanged replay comes out as near to the
-//! recording as the model allows; how near is `replayed / recorded`, and callers publish it.
+//! in the recording goes first. Lags are what is left of a recorded wait that busy slots explain; a wait that neither
+//! dependencies nor slots explain is a delay before the node asks for a slot. With both an unchanged replay comes out as
+//! near to the recording as the model allows; how near is `replayed / recorded`, and callers publish it.
 //!
 //! A cached step's times belong to the run that computed it: here it takes no time and no slot. A duration of 0 is a
 //! duration; a negative or non-finite one is an error, since any number put in its place would be invented.
@@ -200,6 +200,7 @@ pub struct Scratch {
 
 #[derive(Debug, Clone, Copy)]
 struct Job {
+    delay_ms: f64,
     lag_ms: f64,
     span_ms: f64,
     needs_slot: bool,
@@ -222,9 +223,10 @@ impl Scratch {
             let edit = edits.of(recording.steps[id]);
             let kept = if edit.removed { 0.0 } else { 1.0 };
             let own = if recording.cached[id] { 0.0 } else { recording.lags_ms[id] + lag_ms };
-            let lag = if edit.keeps_lag { own } else { 0.0 };
+            let (lag, delay) = if edit.keeps_lag { (own, recording.delays_ms[id]) } else { (0.0, 0.0) };
             let paused = recording.paused_ms[id];
             Job {
+                delay_ms: kept * delay,
                 lag_ms: kept * lag,
                 span_ms: kept * (paused + edit.factor * (recording.durations_ms[id] - paused)),
                 needs_slot: !(recording.cached[id] || edit.removed),
@@ -278,9 +280,19 @@ impl Scratch {
                 let left = &mut self.waiting[next as usize];
                 *left -= 1;
                 if *left == 0 {
-                    self.admit(next, now_ms);
+                    self.delay(next, now_ms);
                 }
             }
+        }
+    }
+
+    /// A node is ready; it asks for a slot when its own delay is over.
+    fn delay(&mut self, id: u32, now_ms: f64) {
+        let delay_ms = self.jobs[id as usize].delay_ms;
+        if delay_ms > 0.0 {
+            self.running.push(Reverse(((now_ms + delay_ms).to_bits(), id | ASKS)));
+        } else {
+            self.admit(id, now_ms);
         }
     }
 
@@ -309,7 +321,7 @@ fn unlimited(recording: &Recording, scratch: &mut Scratch) -> f64 {
     for &id in recording.topology.order() {
         // `starts_ms` holds the time at which a node is ready until its turn comes.
         let job = jobs[id as usize];
-        let start = starts_ms[id as usize] + job.lag_ms;
+        let start = starts_ms[id as usize] + job.delay_ms + job.lag_ms;
         starts_ms[id as usize] = start;
         let end = start + job.span_ms;
         makespan_ms = makespan_ms.max(end);
@@ -326,10 +338,10 @@ fn limited(recording: &Recording, slots: usize, scratch: &mut Scratch) -> f64 {
     scratch.waiting.extend_from_slice(recording.topology.indegree());
     for id in 0..recording.len() as u32 {
         if recording.topology.indegree()[id as usize] == 0 {
-            scratch.admit(id, 0.0);
+            scratch.delay(id, 0.0);
         }
     }
-    let (mut now_ms, mut free) = (0.0, slots);
+    let (mut now_ms, mut ended_ms, mut free) = (0.0, 0.0, slots);
     scratch.settle(recording, now_ms);
     loop {
         while free > 0
@@ -338,16 +350,21 @@ fn limited(recording: &Recording, slots: usize, scratch: &mut Scratch) -> f64 {
             scratch.start(key as u32, now_ms);
             free -= 1;
         }
-        let Some(Reverse((end, id))) = scratch.running.pop() else { return now_ms };
-        now_ms = f64::from_bits(end);
-        scratch.ended.push(id);
-        free += 1;
-        // All that end at one instant end before anyone starts, so that the first in line gets the slot.
-        while let Some(Reverse((_, id))) = scratch.running.peek().copied().filter(|next| next.0.0 == end) {
+        let Some(&Reverse((at, _))) = scratch.running.peek() else { return ended_ms };
+        now_ms = f64::from_bits(at);
+        // All that happens at one instant happens before anyone starts, so that the first in line gets the slot.
+        while let Some(Reverse((_, id))) = scratch.running.peek().copied().filter(|next| next.0.0 == at) {
             scratch.running.pop();
-            scratch.ended.push(id);
-            free += 1;
+            if id & ASKS == 0 {
+                (ended_ms, free) = (now_ms, free + 1);
+                scratch.ended.push(id);
+            } else {
+                scratch.admit(id & !ASKS, now_ms);
+            }
         }
         scratch.settle(recording, now_ms);
     }
 }
+
+/// Marks an event in which a node asks for a slot, beside those in which one gives it back; no run has 2³¹ nodes.
+const ASKS: u32 = 1 << 31;

@@ -27,7 +27,7 @@ const WINDOW_US: i64 = 60_000_000;
 /// More cost time and change little.
 const MAX_EXECUTIONS: usize = 600;
 /// The grid is searched for the best of some hundred fits, so that chance finds more than one test would.
-const MAX_P_VALUE: f64 = 1e-5;
+const MAX_P_VALUE: f64 = 1e-4;
 /// Slower by less is within what users call normal.
 const MIN_SLOWDOWN: f64 = 1.2;
 /// Sizes count where so many executions know them; the others are left out then.
@@ -143,13 +143,9 @@ impl Called {
             self.log_size.fill(0.0);
             return self;
         }
-        for column in [
-            &mut self.log_ms,
-            &mut self.calls,
-            &mut self.near_step,
-            &mut self.near_provider,
-            &mut self.log_size,
-        ] {
+        for column in
+            [&mut self.log_ms, &mut self.calls, &mut self.near_step, &mut self.near_provider, &mut self.log_size]
+        {
             let mut keep = known.iter();
             column.retain(|_| keep.next().copied().unwrap_or(false));
         }

@@ -11,7 +11,7 @@
 //! | `resource_exhaustion` (run) | at least 80 % of the runs use the same number of slots, and without that limit ≥ 10 % would be saved | no limit |
 //! | `inefficient_algorithm` | the slope of ln duration on ln input size lies above 1.2 with its whole 95 % interval | duration growing linearly above the median size |
 //! | `sequential_dependency` | two steps with no path between them never overlap, though in ≥ 80 % of the runs the second was ready and a slot was free while the first ran; ≥ 1 % would be saved | the second starting when ready |
-//! | `api_limit` | beyond some number of calls each takes longer than those before, by an F test with p < 1e-5, and the step takes ≥ 1.2 times what it would | the step at what it would take |
+//! | `api_limit` | beyond some number of calls each takes longer than those before, by an F test with p < 1e-4, and the step takes ≥ 1.2 times what it would | the step at what it would take |
 //! | `cache_miss` | ≥ 10 % of the executions with a cache key repeat a key whose result was there already | the repeats taking no time |
 //!
 //! Severity of a slow step goes by its ratio (medium from 1.5, high from 2, critical from 4), of memory by the share of
