@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plants bottlenecks of every type in a lake, runs the job, and scores what it tells.
 
-  python tests/bottlenecks.py --paceline BIN [--seed 7] [--per-cell 10] [--keep DIR]
+  python tests/bottlenecks.py --paceline BIN [--seed 7] [--per-cell N] [--keep DIR]
 
 A workflow is a diamond of steps with sizes, hours, weekends and noise of its own, 60 days of five runs; a cell is a type at an
 effect, and each workflow of it has one bottleneck. Effects are ratios: of the step's time to what it was (slow_step), of a run's
@@ -223,22 +223,29 @@ def main():
     arguments.add_argument("--keep")
     given = arguments.parse_args()
     folder = given.keep or tempfile.mkdtemp(prefix="bottlenecks-")
-    workflows = []
-    for kind in KINDS:
+    everything, found = [], []
+    for number, kind in enumerate(KINDS):
+        workflows = []
         for effect in EFFECTS:
             if kind == "sequential_dependency" and effect > 2:
                 continue
-            for number in range(given.per_cell):
-                workflows.append(Workflow(f"{kind}-{effect}-{number}", [given.seed, len(workflows)], kind, effect))
-    for number in range(given.per_cell * len(KINDS)):
-        workflows.append(Workflow(f"clean-{number}", [given.seed, len(workflows)], None, 1.0))
-    write(f"{folder}/lake", workflows)
-    done = subprocess.run([given.paceline, "run", "--lake", f"{folder}/lake", "--results", f"{folder}/results", "--as-of", "latest", "--stage", "recommendations"],
+            for one in range(given.per_cell):
+                workflows.append(Workflow(f"{kind}-{effect}-{one}", [given.seed, number, len(workflows)], kind, effect))
+        for one in range(given.per_cell):
+            workflows.append(Workflow(f"clean-{kind}-{one}", [given.seed, number, len(workflows)], None, 1.0))
+        write(f"{folder}/{kind}/lake", workflows)
+        found.append(bottlenecks(given.paceline, f"{folder}/{kind}"))
+        everything += workflows
+    score(pl.concat(found), everything)
+
+
+def bottlenecks(paceline, folder):
+    lake, results = f"{folder}/lake", f"{folder}/results"
+    done = subprocess.run([paceline, "run", "--lake", lake, "--results", results, "--as-of", "latest", "--stage", "recommendations"],
                           capture_output=True, text=True)
     if done.returncode not in (0, 3):
         raise SystemExit(f"exit {done.returncode}\n{done.stderr}")
-    found = pl.read_parquet(f"{folder}/results/bottlenecks/*/*.parquet", hive_partitioning=True)
-    score(found, workflows)
+    return pl.read_parquet(f"{results}/bottlenecks/*/*.parquet", hive_partitioning=True)
 
 
 if __name__ == "__main__":

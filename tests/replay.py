@@ -67,14 +67,13 @@ def real(bench, _synth):
     runs = runs.select("run_id", pl.col("workflow").alias("workflow_id"), "started_at", ended_at=pl.col("started_at") + length)
     rows, _ = bench.replay(steps, runs=runs)
     oracle = pl.read_csv(f"{folder}/oracle_dag.csv")
+    # A fit has its own error on the run that it was made from; where only an overhead explains the makespan it is none.
     j = rows.join(oracle, on="run_id", how="inner")
     seconds = lambda own, theirs: int(((j[own] / 1e3 - j[theirs]).abs() < 2e-3).sum())
     off = (j["replayed_ms"] / 1e3 / j["makespan_s"] - 1).abs()
-    # With slots alone: what one parameter explains.
-    alone = off.to_list()
     tell(real="wfinstances", runs=oracle.height, replayed=j.height, critical_path=seconds("critical_path_ms", "critical_path_s"),
          work=seconds("total_work_ms", "total_work_s"), depth=int((j["depth"] == j["depth_levels"]).sum()),
-         width=int((j["width"] == j["max_level_width"]).sum()), within_20=float((off <= 0.2).mean()), median_error=float(np.median(alone)))
+         width=int((j["width"] == j["max_level_width"]).sum()), within_20=float((off <= 0.2).mean()), median_error=float(off.median()), by_overhead=int(j["slots"].is_null().sum() + ((off < 1e-6) & (j["slots"] == 1)).sum()))
 
 
 # --- truth
@@ -222,20 +221,23 @@ def truth(bench, synth):
 
 
 def portfolio(bench, synth):
-    near = below = 0
+    near = below = truly_below = 0
     ratios = []
     for world, _, draw in worlds(synth, CASES // 2):
         frame, base = world.run()
         steps = world.steps(frame)
         pair = [(int(s), 0.5) for s in draw.choice(world.wf["S"], 2, replace=False)]
-        true = base.mean() - world.run(factors_of(world, pair))[1].mean()
+        saved = lambda changes: base.mean() - world.run(factors_of(world, changes))[1].mean()
+        true = saved(pair)
+        truly_below += true <= sum(saved([one]) for one in pair) * (1 + 1e-9) + 1e-6
         told = predicted(bench, world, steps, factors_of(world, pair))["saving_ms"]
         parts = sum(predicted(bench, world, steps, factors_of(world, [one]))["saving_ms"] for one in pair)
         near += is_near(told, true, base.mean())
         below += told <= parts * (1 + 1e-9) + 1e-6
         ratios.append(told / parts if parts > 0 else 1.0)
     n = CASES // 2
-    tell(portfolio=n, near=near / n, no_more_than_parts=below / n, most_over_parts=float(max(ratios)), median_of_parts=float(np.median(ratios)))
+    # Two branches side by side: together they can save more than one after the other alone, in truth as in the replay.
+    tell(portfolio=n, near=near / n, no_more_than_parts=below / n, truly_no_more=truly_below / n, most_over_parts=float(max(ratios)), median_of_parts=float(np.median(ratios)))
 
 
 # --- caching

@@ -6,7 +6,7 @@
 //!
 //! | kind | rule | undone by replaying with |
 //! |---|---|---|
-//! | `slow_step` | the present regime's median is ≥ 1.2 × that of the fastest earlier regime, and a rank-sum test of the executions of both says p < 0.001 | the step at its earlier median |
+//! | `slow_step` | the present regime's median is ≥ 1.2 × that of the fastest earlier regime, and a rank-sum test of the executions of both says p < 0.001; without a change point the last quarter counts as the present one, for inputs of the same size and with each day as one | the step at its earlier median |
 //! | `resource_exhaustion` (step) | ≥ 5 % of executions, and at least 3, peak within 5 % of the memory that they asked for | nothing: what it costs is a risk, not time |
 //! | `resource_exhaustion` (run) | at least 80 % of the runs use the same number of slots, and without that limit ≥ 10 % would be saved | no limit |
 //! | `inefficient_algorithm` | the slope of ln duration on ln input size lies above 1.2 with its whole 95 % interval | duration growing linearly above the median size |
