@@ -59,7 +59,7 @@ impl World {
         let names: Vec<String> = (0..took.len()).map(|step| format!("s{step}")).collect();
         let rows: Vec<(&str, f64, f64, &[u32])> =
             (0..took.len()).map(|at| (names[at].as_str(), starts[at], took[at], self.deps[at].as_slice())).collect();
-        RunGraph { run_id: format!("run{run}"), started_us: run as i64, ..timed(&rows) }
+        RunGraph { run_id: format!("run{run}"), started_us: i64::try_from(run).unwrap(), ..timed(&rows) }
     }
 
     /// Minute by minute of a clock with steps: at each end, whoever was ready first takes the slot.

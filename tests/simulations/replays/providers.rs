@@ -61,7 +61,8 @@ fn one(setting: Setting, seed: u64) -> (Option<String>, bool) {
         let (sum, n) = &mut sums[usize::from(is_b)];
         *sum += durations.iter().sum::<f64>();
         *n += 1.0;
-        let started_us = run as i64 * 6 * HOUR_US + (draws.uniform() * HOUR_US as f64) as i64;
+        let started_us =
+            i64::try_from(run).unwrap_or_default() * 6 * HOUR_US + (draws.uniform() * HOUR_US as f64) as i64;
         let mut at_us = started_us;
         for ((step, _), ms) in STEPS.iter().zip(&durations) {
             let usd = if setting.with_costs { draws.log_normal(1e-5 * ms, 0.05) } else { f64::NAN };

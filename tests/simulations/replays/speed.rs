@@ -58,7 +58,7 @@ fn recorded(run: usize, names: &[Arc<str>]) -> RunGraph {
         run_id: format!("run{run}"),
         workflow_id: "wf".to_owned(),
         workflow_type: "wf".to_owned(),
-        started_us: run as i64,
+        started_us: i64::try_from(run).unwrap_or_default(),
         makespan_ms: None,
         dependencies_known: true,
         nodes: (0..names.len()).map(node).collect(),
