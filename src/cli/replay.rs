@@ -1,17 +1,23 @@
 //! `paceline replay`: what a change would do to the makespan of recorded runs.
 
+use super::output::{Format, print, table};
 use super::table::{Ending, ResultTable};
 use crate::error::{Error, Result};
 use crate::ingest::conform::{conform_runs, conform_steps};
 use crate::ingest::raw;
-use crate::pure::graph::{Change, ReplayPlan, RunGraph, replay as replay_run, slots};
+use crate::pure::graph::{
+    Change, CriticalPath, Ensemble, EnsembleParams, NotReplayable, RunGraph, RunReplay, Saving, Scratch, critical_path,
+};
 use crate::rollup::{RunIssue, Selection, day, run_graphs};
 use crate::tables::{CanonicalTable, Runs, Steps, runs, steps};
 use polars::prelude::*;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Replays recorded runs with their own slots, unchanged and changed, and writes one row a run.
+/// Replays recorded runs with their own slots, unchanged and changed; writes one row a run, prints one a workflow.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReplayArgs {
     /// Steps with canonical columns (Parquet or CSV): run_id, step_id, depends_on, and duration_ms or both times.
@@ -28,6 +34,9 @@ pub struct ReplayArgs {
     /// Executions that may run at the same time, instead of what was observed.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
+    /// How the savings of the workflows are printed.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 fn parse_speedup(text: &str) -> std::result::Result<(String, f64), String> {
@@ -61,13 +70,15 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
     for RunIssue { run_id, issue, .. } in &issues {
         tracing::warn!(run_id, "dependencies left out: {issue}");
     }
-    let mut rows: Vec<Row> = Vec::with_capacity(graphs.len());
+    let changes = changes(args);
+    let mut workflows: BTreeMap<&str, Vec<&RunGraph>> = BTreeMap::new();
     for graph in &graphs {
-        match replay_one(graph, args) {
-            Ok(row) => rows.push(row),
-            Err(reason) => tracing::warn!(run_id = graph.run_id, "not replayed: {reason}"),
-        }
+        workflows.entry(&graph.workflow_id).or_default().push(graph);
     }
+    let of_workflow = |(workflow_id, graphs): (&str, Vec<&RunGraph>)| replay_workflow(workflow_id, &graphs, &changes);
+    let replayed: Vec<Workflow> = workflows.into_par_iter().map(of_workflow).collect();
+    let told: Vec<&Told> = replayed.iter().filter_map(|workflow| workflow.told.as_ref()).collect();
+    let mut rows: Vec<Row> = replayed.iter().flat_map(|workflow| workflow.rows.iter().cloned()).collect();
     if rows.is_empty() {
         return Err(Error::Input(format!(
             "{}: none of its {} runs can be replayed; a run needs steps whose depends_on is known (empty where a step \
@@ -76,37 +87,131 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
             graphs.len()
         )));
     }
-    let n_left_out = graphs.len() - rows.len();
+    let order: HashMap<&str, usize> = graphs.iter().map(|graph| graph.run_id.as_str()).zip(0..).collect();
+    rows.sort_by_key(|row| order.get(row.run_id.as_str()).copied());
     write(&args.out, &rows)?;
-    Ok(if n_left_out == 0 { 0 } else { 3 })
+    print(&match args.format {
+        Format::Json => as_json(&told)?,
+        Format::Table => as_table(&told),
+    })?;
+    Ok(if rows.len() == graphs.len() { 0 } else { 3 })
+}
+
+fn changes(args: &ReplayArgs) -> Vec<Change> {
+    let speedups =
+        args.speedup.iter().map(|(step, factor)| Change::Speedup { step: Arc::from(step.as_str()), factor: *factor });
+    let other_slots = args.slots.map(|n| Change::Slots(usize::try_from(n).ok()));
+    speedups.chain(other_slots).collect()
 }
 
 /// A row of the output.
+#[derive(Debug, Clone)]
 struct Row {
     run_id: String,
     slots: Option<i64>,
     recorded_ms: Option<f64>,
     replayed_ms: f64,
     changed_ms: f64,
+    path: CriticalPath,
 }
 
-fn replay_one(graph: &RunGraph, args: &ReplayArgs) -> std::result::Result<Row, String> {
-    let text = |error: crate::pure::graph::ReplayError| error.to_string();
-    // Where slots are unknown the run is replayed without a limit: what a fix then saves is the most that it can.
-    let recorded = slots(graph).map_err(text)?.scenarios().1;
-    let speedups =
-        args.speedup.iter().map(|(step, factor)| Change::Speedup { step: Arc::from(step.as_str()), factor: *factor });
-    let other_slots = args.slots.map(|n| Change::Slots(usize::try_from(n).ok()));
-    let changes: Vec<Change> = speedups.chain(other_slots).collect();
-    let unchanged = replay_run(graph, &ReplayPlan { slots: recorded, changes: &[] }).map_err(text)?;
-    let changed = replay_run(graph, &ReplayPlan { slots: recorded, changes: &changes }).map_err(text)?;
-    Ok(Row {
-        run_id: graph.run_id.clone(),
-        slots: changed.slots.and_then(|n| i64::try_from(n).ok()),
-        recorded_ms: graph.makespan_ms,
-        replayed_ms: unchanged.makespan_ms,
-        changed_ms: changed.makespan_ms,
+/// What is printed of a workflow.
+struct Told {
+    workflow_id: String,
+    replay_error: f64,
+    saving: Saving,
+}
+
+#[derive(Default)]
+struct Workflow {
+    rows: Vec<Row>,
+    told: Option<Told>,
+}
+
+/// All runs of a workflow, in which slots that one was seen to use were there for the others.
+fn replay_workflow(workflow_id: &str, graphs: &[&RunGraph], changes: &[Change]) -> Workflow {
+    let sound = graphs.iter().copied().filter_map(|graph| match critical_path(graph) {
+        Ok(path) => Some((graph, path)),
+        Err(reason) => {
+            tracing::warn!(run_id = graph.run_id, "not replayed: {reason}");
+            None
+        }
+    });
+    let (sound, paths): (Vec<&RunGraph>, Vec<CriticalPath>) = sound.unzip();
+    let paths: HashMap<&str, CriticalPath> = sound.iter().map(|graph| graph.run_id.as_str()).zip(paths).collect();
+    let all = EnsembleParams { max_runs: usize::MAX, max_nodes: usize::MAX, min_runs: 1, ..EnsembleParams::default() };
+    let mut scratch = Scratch::default();
+    let mut replayed = || {
+        let ensemble = Ensemble::new(&sound, all)?;
+        let saving = ensemble.saving(changes, &mut scratch)?;
+        let rows = ensemble.each(changes, &mut scratch)?.into_iter().filter_map(|run| Row::of(&run, &paths)).collect();
+        let told = Told { workflow_id: workflow_id.to_owned(), replay_error: ensemble.replay_error(), saving };
+        Ok::<_, NotReplayable>(Workflow { rows, told: Some(told) })
+    };
+    replayed().unwrap_or_else(|reason| {
+        tracing::warn!(workflow_id, "not replayed: {reason}");
+        Workflow::default()
     })
+}
+
+impl Row {
+    fn of(run: &RunReplay<'_>, paths: &HashMap<&str, CriticalPath>) -> Option<Self> {
+        let RunReplay { run_id, slots, recorded_ms, replayed_ms, changed_ms } = *run;
+        let slots = slots.and_then(|n| i64::try_from(n).ok());
+        let path = paths.get(run_id)?.clone();
+        Some(Self { run_id: run_id.to_owned(), slots, recorded_ms, replayed_ms, changed_ms, path })
+    }
+}
+
+/// Fewest runs whose spread says something about runs to come.
+const MIN_RUNS: usize = 5;
+
+impl Told {
+    /// Interval of milliseconds saved a run, unknown for too few runs.
+    fn interval(&self) -> Option<(f64, f64)> {
+        (self.saving.n_runs >= MIN_RUNS).then(|| self.saving.ms_interval())
+    }
+}
+
+fn as_json(told: &[&Told]) -> Result<String> {
+    let of_workflow = |one: &&Told| {
+        let (saving, interval) = (&one.saving, one.interval());
+        json!({
+            "workflow_id": one.workflow_id,
+            "n_runs": saving.n_runs,
+            "end_to_end_ms": saving.end_to_end_ms,
+            "replay_error": one.replay_error,
+            "saving_ms": saving.ms(),
+            "saving_ms_lower": interval.map(|(lower, _)| lower),
+            "saving_ms_upper": interval.map(|(_, upper)| upper),
+            "saving_share": saving.share,
+            "level": saving.level.get(),
+        })
+    };
+    serde_json::to_string_pretty(&told.iter().map(of_workflow).collect::<Vec<Value>>())
+        .map_err(|e| Error::Internal(format!("savings as JSON: {e}")))
+}
+
+fn as_table(told: &[&Told]) -> String {
+    let row = |one: &&Told| {
+        let seconds = |ms: f64| format!("{:.3}", ms / 1e3);
+        let interval = one
+            .interval()
+            .map_or_else(String::new, |(lower, upper)| format!("{} to {}", seconds(lower), seconds(upper)));
+        vec![
+            one.workflow_id.clone(),
+            one.saving.n_runs.to_string(),
+            seconds(one.saving.end_to_end_ms),
+            format!("{:.1} %", one.replay_error.exp_m1() * 100.0),
+            seconds(one.saving.ms()),
+            interval,
+            format!("{:.1} %", one.saving.share * 100.0),
+        ]
+    };
+    table(
+        &["workflow", "runs", "a run, s", "replay off by", "saved, s", "90 % interval", "of the run"],
+        told.iter().map(row),
+    )
 }
 
 fn read_frame(path: &Path) -> Result<DataFrame> {
@@ -174,5 +279,9 @@ fn write(out: &Path, rows: &[Row]) -> Result<()> {
         .numbers("replayed_ms", rows.iter().map(|row| row.replayed_ms))
         .numbers("changed_ms", rows.iter().map(|row| row.changed_ms))
         .numbers("saving_ms", rows.iter().map(|row| row.replayed_ms - row.changed_ms))
+        .numbers("critical_path_ms", rows.iter().map(|row| row.path.length_ms))
+        .numbers("total_work_ms", rows.iter().map(|row| row.path.total_work_ms))
+        .integers("depth", rows.iter().map(|row| i64::try_from(row.path.depth).ok()))
+        .integers("width", rows.iter().map(|row| i64::try_from(row.path.width).ok()))
         .write(out)
 }

@@ -147,7 +147,15 @@ fn circumstances(day: &Day, tries: &[usize], elapsed_ms: f64, names: &mut Names)
         input_bytes: known(rows.input_bytes[last]),
         tokens_in: known(rows.tokens_in[last]),
         retried_ms: if retried_ms > 0.0 { retried_ms } else { 0.0 },
+        paused_ms: paused_ms(rows, tries, elapsed_ms),
     }
+}
+
+/// What of `elapsed_ms` no try explains; 0 where one's duration is unknown.
+fn paused_ms(rows: &Executions, tries: &[usize], elapsed_ms: f64) -> f64 {
+    let busy_ms: f64 = tries.iter().map(|&row| rows.duration_ms[row]).sum();
+    let paused_ms = elapsed_ms - busy_ms;
+    if tries.len() > 1 && paused_ms > 0.0 { paused_ms } else { 0.0 }
 }
 
 fn known(measure: f64) -> Option<f64> {

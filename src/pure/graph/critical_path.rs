@@ -14,6 +14,8 @@ pub struct CriticalPath {
     pub total_work_ms: f64,
     /// Nodes on the longest chain, counted.
     pub depth: usize,
+    /// See [`Topology::width`].
+    pub width: usize,
 }
 
 /// The longest path by durations, in time linear in nodes and edges. Of equally long paths the one through the lower
@@ -39,7 +41,7 @@ pub fn critical_path(graph: &RunGraph) -> Result<CriticalPath, ReplayError> {
     }
     nodes.reverse();
     let length_ms = nodes.last().map_or(0.0, |id| end_ms[*id as usize]);
-    Ok(CriticalPath { length_ms, nodes, total_work_ms, depth: topology.depth() })
+    Ok(CriticalPath { length_ms, nodes, total_work_ms, depth: topology.depth(), width: topology.width() })
 }
 
 /// The node that ends last, the lower index among equals.
@@ -56,7 +58,10 @@ mod tests {
     #[test]
     fn known_answers() {
         let path = critical_path(&fork_join()).unwrap();
-        assert_eq!(path, CriticalPath { length_ms: 45.0, nodes: vec![0, 1, 3], total_work_ms: 65.0, depth: 3 });
+        assert_eq!(
+            path,
+            CriticalPath { length_ms: 45.0, nodes: vec![0, 1, 3], total_work_ms: 65.0, depth: 3, width: 2 }
+        );
         let none = critical_path(&empty()).unwrap();
         assert_eq!((none.length_ms, none.nodes.len()), (0.0, 0));
         let one = critical_path(&graph(&[("only", 7.0, &[])])).unwrap();

@@ -3,7 +3,8 @@
 use super::RunGraph;
 use super::recording::{Recording, StepCodes};
 use super::replay::{Change, Edits, ReplayError, Scratch, simulate};
-use super::slots::{Slots, slots_of};
+use super::saving::{Saving, both, estimate};
+use super::slots::{Regime, Slots, slots_of};
 use crate::units::Level;
 use std::sync::Arc;
 
@@ -47,56 +48,6 @@ pub enum NotReplayable {
     Change(#[from] ReplayError),
 }
 
-/// What a change saves end to end, over runs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Saving {
-    /// Share of end-to-end time; negative where the change costs time.
-    pub share: f64,
-    /// Interval of `share`.
-    pub share_lower: f64,
-    /// Interval of `share`.
-    pub share_upper: f64,
-    /// Mean end-to-end time of the runs: `share × end_to_end_ms` is what a run saves.
-    pub end_to_end_ms: f64,
-    /// Coverage of the interval.
-    pub level: Level,
-    /// Runs behind it.
-    pub n_runs: usize,
-}
-
-impl Saving {
-    /// Nothing saved, and that is known.
-    #[must_use]
-    pub fn none(level: Level) -> Self {
-        Self { share: 0.0, share_lower: 0.0, share_upper: 0.0, end_to_end_ms: 0.0, level, n_runs: 0 }
-    }
-
-    /// The same as shares between 0 and 1: what is published. A change that costs time saves nothing.
-    #[must_use]
-    pub fn published(self) -> Self {
-        let clamp = |share: f64| if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
-        let share = clamp(self.share);
-        Self {
-            share,
-            share_lower: clamp(self.share_lower).min(share),
-            share_upper: clamp(self.share_upper).max(share),
-            ..self
-        }
-    }
-
-    /// Milliseconds saved per run.
-    #[must_use]
-    pub fn ms(&self) -> f64 {
-        self.share * self.end_to_end_ms
-    }
-
-    /// Interval of [`Saving::ms`].
-    #[must_use]
-    pub fn ms_interval(&self) -> (f64, f64) {
-        (self.share_lower * self.end_to_end_ms, self.share_upper * self.end_to_end_ms)
-    }
-}
-
 /// The recent runs of one workflow. Slots are the most that any of them was seen to use; where no run has times they are
 /// fitted or bounded run by run ([`Slots`]).
 #[derive(Debug)]
@@ -106,8 +57,24 @@ pub struct Ensemble {
     params: EnsembleParams,
 }
 
+/// One run of an ensemble, unchanged and changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunReplay<'a> {
+    /// The run.
+    pub run_id: &'a str,
+    /// Slots of the changed replay, none for no limit.
+    pub slots: Option<usize>,
+    /// Recorded end-to-end time, if it is known.
+    pub recorded_ms: Option<f64>,
+    /// Replayed without changes.
+    pub replayed_ms: f64,
+    /// Replayed with them.
+    pub changed_ms: f64,
+}
+
 #[derive(Debug)]
 struct Prepared {
+    run_id: String,
     recording: Recording,
     /// One scenario, or both bounds where the slots are unknown.
     scenarios: [Scenario; 2],
@@ -115,7 +82,7 @@ struct Prepared {
 
 #[derive(Debug, Clone, Copy)]
 struct Scenario {
-    slots: Option<usize>,
+    regime: Regime,
     /// Replayed without changes.
     base_ms: f64,
     /// The longer of recorded and replayed: a saving is never a share of less than either.
@@ -134,9 +101,12 @@ impl Ensemble {
             let (needed, usable, total) = (params.min_runs.max(1), recordings.len(), graphs.len());
             return Err(NotReplayable::TooFewRuns { needed, usable, total });
         }
-        share_slots(&mut recordings);
+        share_slots(recordings.iter_mut().map(|(_, recording)| recording));
         let mut scratch = Scratch::default();
-        let runs = recordings.into_iter().map(|recording| Prepared::new(recording, &mut scratch)).collect();
+        choose_order(recordings.iter_mut().map(|(_, recording)| recording), &mut scratch);
+        let prepare =
+            |(graph, recording): (&RunGraph, Recording)| Prepared::new(graph.run_id.clone(), recording, &mut scratch);
+        let runs = recordings.into_iter().map(prepare).collect();
         Ok(Self { codes, runs, params })
     }
 
@@ -212,7 +182,7 @@ impl Ensemble {
         }
         let mut replay = |at: usize| {
             let pairs: Vec<_> = runs.iter().map(|run| run.saved(at, &edits, scratch)).collect();
-            self.estimate(&pairs)
+            estimate(&pairs, self.params.level, self.replay_error(), self.params.seed)
         };
         let first = replay(0);
         Ok(if self.slots_known() { first } else { both(first, replay(1)) })
@@ -231,81 +201,70 @@ impl Ensemble {
         Ok(if self.slots_known() { mean(0) } else { mean(0).min(mean(1)) })
     }
 
+    /// Every run under `changes`, latest first; of two possible regimes the one in which less is saved.
+    ///
+    /// # Errors
+    /// Changes that can't be made.
+    pub fn each(&self, changes: &[Change], scratch: &mut Scratch) -> Result<Vec<RunReplay<'_>>, NotReplayable> {
+        let edits = Edits::new(changes, &self.codes)?;
+        let mut replay = |run: &Prepared, at: usize| run.saved(at, &edits, scratch).0;
+        let of_run = |run| {
+            let saved = [replay(run, 0), replay(run, 1)];
+            let (at, saved_ms) = if saved[0] <= saved[1] { (0, saved[0]) } else { (1, saved[1]) };
+            run.told(at, saved_ms, &edits)
+        };
+        Ok(self.runs.iter().map(of_run).collect())
+    }
+
     fn slots_known(&self) -> bool {
-        self.runs.iter().all(|run| run.scenarios[0].slots == run.scenarios[1].slots)
+        self.runs.iter().all(|run| run.scenarios[0].regime == run.scenarios[1].regime)
     }
 
     pub(crate) fn recordings(&self) -> impl Iterator<Item = &Recording> {
         self.runs.iter().map(|run| &run.recording)
     }
-
-    /// `pairs`: saved and end-to-end milliseconds of each run, not empty.
-    fn estimate(&self, pairs: &[(f64, f64)]) -> Saving {
-        let ratio = |sums: (f64, f64)| if sums.1 > 0.0 { sums.0 / sums.1 } else { 0.0 };
-        let add = |sums: (f64, f64), pair: &(f64, f64)| (sums.0 + pair.0, sums.1 + pair.1);
-        let sums = pairs.iter().fold((0.0, 0.0), add);
-        let mut draw = SplitMix(self.params.seed);
-        let resample =
-            |_| ratio((0..pairs.len()).fold((0.0, 0.0), |sums, _| add(sums, &pairs[draw.below(pairs.len())])));
-        let mut shares: Vec<f64> = (0..RESAMPLES).map(resample).collect();
-        shares.sort_by(f64::total_cmp);
-        let tail = self.params.level.alpha() / 2.0;
-        let (share, factor) = (ratio(sums), self.replay_error().exp());
-        Saving {
-            share,
-            share_lower: widen(quantile(&shares, tail), 1.0 / factor).min(share),
-            share_upper: widen(quantile(&shares, 1.0 - tail), factor).max(share),
-            end_to_end_ms: sums.1 / pairs.len() as f64,
-            level: self.params.level,
-            n_runs: pairs.len(),
-        }
-    }
-}
-
-const RESAMPLES: usize = 400;
-
-/// Moves a positive end by `factor` and a negative one the other way.
-fn widen(end: f64, factor: f64) -> f64 {
-    if end >= 0.0 { end * factor } else { end / factor }
-}
-
-/// `sorted` is not empty.
-fn quantile(sorted: &[f64], p: f64) -> f64 {
-    let at = (p * (sorted.len() - 1) as f64).round() as usize;
-    sorted[at.min(sorted.len() - 1)]
-}
-
-fn both(a: Saving, b: Saving) -> Saving {
-    let smaller = if a.ms() <= b.ms() { a } else { b };
-    let (share_lower, share_upper) = (a.share_lower.min(b.share_lower), a.share_upper.max(b.share_upper));
-    Saving { share_lower, share_upper, ..smaller }
 }
 
 impl Prepared {
-    fn new(recording: Recording, scratch: &mut Scratch) -> Self {
+    fn new(run_id: String, recording: Recording, scratch: &mut Scratch) -> Self {
         let (low, high) = match &recording.times {
             Some(_) => Slots::Observed(recording.slots),
             None => slots_of(&recording, scratch),
         }
         .scenarios();
-        let mut scenario = |slots| {
-            let base_ms = simulate(&recording, &Edits::default(), slots, scratch);
-            Scenario { slots, base_ms, end_to_end_ms: base_ms.max(recording.recorded_ms.unwrap_or(0.0)) }
+        let mut scenario = |regime| {
+            let base_ms = simulate(&recording, &Edits::default(), regime, scratch);
+            Scenario { regime, base_ms, end_to_end_ms: base_ms.max(recording.recorded_ms.unwrap_or(0.0)) }
         };
         let scenarios = [scenario(low), scenario(high)];
-        Self { recording, scenarios }
+        Self { run_id, recording, scenarios }
     }
 
     fn saved(&self, at: usize, edits: &Edits, scratch: &mut Scratch) -> (f64, f64) {
         let scenario = self.scenarios[at];
-        let slots = edits.slots.unwrap_or(scenario.slots);
-        let changed_ms = simulate(&self.recording, edits, slots, scratch);
+        let slots = edits.slots.unwrap_or(scenario.regime.slots);
+        let changed_ms = simulate(&self.recording, edits, Regime { slots, ..scenario.regime }, scratch);
         (scenario.base_ms - changed_ms, scenario.end_to_end_ms)
+    }
+
+    fn told(&self, at: usize, saved_ms: f64, edits: &Edits) -> RunReplay<'_> {
+        let Scenario { regime, base_ms, .. } = self.scenarios[at];
+        RunReplay {
+            run_id: &self.run_id,
+            slots: edits.slots.unwrap_or(regime.slots),
+            recorded_ms: self.recording.recorded_ms,
+            replayed_ms: base_ms,
+            changed_ms: base_ms - saved_ms,
+        }
     }
 }
 
 /// The latest replayable runs, within the limits, latest first.
-fn recent(graphs: &[&RunGraph], params: EnsembleParams, codes: &mut StepCodes) -> Vec<Recording> {
+fn recent<'a>(
+    graphs: &[&'a RunGraph],
+    params: EnsembleParams,
+    codes: &mut StepCodes,
+) -> Vec<(&'a RunGraph, Recording)> {
     let mut latest = graphs.to_vec();
     latest.sort_by(|a, b| b.started_us.cmp(&a.started_us).then_with(|| a.run_id.cmp(&b.run_id)));
     let mut n_nodes = 0;
@@ -319,7 +278,7 @@ fn recent(graphs: &[&RunGraph], params: EnsembleParams, codes: &mut StepCodes) -
             && recording.len() > 0
         {
             n_nodes += recording.len();
-            recordings.push(recording);
+            recordings.push((graph, recording));
         }
     }
     recordings
@@ -334,19 +293,30 @@ pub(super) fn share_slots<'a>(recordings: impl IntoIterator<Item = &'a mut Recor
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, the same everywhere.
-struct SplitMix(u64);
+/// Whoever is ready first goes first, if that replays the recorded starts of most runs as well as their own order does, within
+/// [`ORDER_TOLERANCE`] of the run on average: a rule goes on to hold when durations change, an order may not.
+pub(super) fn choose_order<'a>(recordings: impl IntoIterator<Item = &'a mut Recording>, scratch: &mut Scratch) {
+    let mut timed: Vec<&mut Recording> = recordings.into_iter().filter(|run| run.times.is_some()).collect();
+    let n_alike = timed.iter_mut().filter_map(|run| comes_first(run, scratch)).filter(|alike| *alike).count();
+    let rule_holds = 2 * n_alike >= timed.len();
+    timed.into_iter().for_each(|run| run.first_come = rule_holds);
+}
 
-impl SplitMix {
-    /// Uniform in `0..n`, by the high bits of a product (Lemire 2019, without the rejection that n ≪ 2³² does not need).
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let high = (z ^ (z >> 31)) >> 32;
-        ((high * n as u64) >> 32) as usize
-    }
+const ORDER_TOLERANCE: f64 = 0.01;
+
+fn comes_first(run: &mut Recording, scratch: &mut Scratch) -> Option<bool> {
+    let regime = Regime::of_slots(Some(run.slots));
+    let mut off = |run: &Recording| {
+        let makespan_ms = simulate(run, &Edits::default(), regime, scratch);
+        let recorded = &run.times.as_ref()?.start_ms;
+        let distance = |(replayed, recorded): (&f64, &f64)| (replayed - recorded).abs();
+        let sum: f64 = scratch.starts_ms.iter().zip(recorded).map(distance).sum();
+        Some(sum / run.len() as f64 / makespan_ms.max(f64::MIN_POSITIVE))
+    };
+    run.first_come = false;
+    let by_order = off(run)?;
+    run.first_come = true;
+    Some(off(run)? <= by_order + ORDER_TOLERANCE)
 }
 
 #[cfg(test)]

@@ -5,17 +5,19 @@ mod ensemble;
 mod recording;
 mod redraw;
 mod replay;
+mod saving;
 mod slots;
 mod topology;
 mod upstream;
 mod validate;
 
 pub use critical_path::{CriticalPath, critical_path};
-pub use ensemble::{Ensemble, EnsembleParams, NotReplayable, Saving};
+pub use ensemble::{Ensemble, EnsembleParams, NotReplayable, RunReplay};
 pub(crate) use recording::{Recording, Times};
 pub use redraw::Redraw;
 pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
-pub use slots::{Slots, slots};
+pub use saving::Saving;
+pub use slots::{Regime, Slots, slots};
 pub use topology::Topology;
 pub use upstream::{Upstream, upstream};
 pub use validate::GraphIssue;
@@ -90,6 +92,8 @@ pub struct Circumstances {
     pub tokens_in: Option<f64>,
     /// The part of [`Node::duration_ms`] before the last try began.
     pub retried_ms: f64,
+    /// The part of [`Node::duration_ms`] between tries, in which none ran: a faster step waits as long.
+    pub paused_ms: f64,
 }
 
 impl RunGraph {
@@ -114,3 +118,5 @@ pub(crate) mod examples;
 mod real_runs;
 #[cfg(test)]
 mod replay_tests;
+#[cfg(test)]
+mod what_if;

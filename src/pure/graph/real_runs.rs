@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, clippy::panic, reason = "tests")]
 
-use super::{Circumstances, CriticalPath, Node, ReplayPlan, RunGraph, RunOutcome, critical_path, replay, slots};
+use super::{Circumstances, CriticalPath, Node, ReplayPlan, RunGraph, RunOutcome, Slots, critical_path, replay, slots};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -51,13 +51,13 @@ fn run_graph(name: &str, file: &Value) -> RunGraph {
     }
 }
 
-/// `n_edges, depth_levels, critical_path_s, total_work_s` by run.
-fn oracle(folder: &Path) -> BTreeMap<String, (usize, usize, f64, f64)> {
+/// `n_edges, depth_levels, max_level_width, critical_path_s, total_work_s` by run.
+fn oracle(folder: &Path) -> BTreeMap<String, (usize, usize, usize, f64, f64)> {
     let text = std::fs::read_to_string(folder.join("oracle_dag.csv")).unwrap();
     let rows = text.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
     rows.map(|row| {
         let number = |at: usize| row[at].parse::<f64>().unwrap();
-        (row[0].replace("wfi:", ""), (number(2) as usize, number(4) as usize, number(6), number(7)))
+        (row[0].replace("wfi:", ""), (number(2) as usize, number(4) as usize, number(5) as usize, number(6), number(7)))
     })
     .collect()
 }
@@ -80,10 +80,10 @@ fn critical_path_work_depth_and_edges_agree_with_the_oracle() {
     assert_eq!(runs.len(), 8);
     for mut run in runs {
         assert_eq!(run.validate(), []);
-        let (edges, levels, path_s, work_s) = oracle[&run.run_id];
-        let CriticalPath { length_ms, total_work_ms, depth, nodes } = critical_path(&run).unwrap();
+        let (edges, levels, widest, path_s, work_s) = oracle[&run.run_id];
+        let CriticalPath { length_ms, total_work_ms, depth, width, nodes } = critical_path(&run).unwrap();
         assert_eq!(run.nodes.iter().map(|node| node.deps.len()).sum::<usize>(), edges, "{}", run.run_id);
-        assert_eq!(depth, levels, "{}", run.run_id);
+        assert_eq!((depth, width), (levels, widest), "{}", run.run_id);
         assert!((length_ms / 1e3 - path_s).abs() < 1e-3, "{}: {length_ms} {path_s}", run.run_id);
         assert!((total_work_ms / 1e3 - work_s).abs() < 1e-3, "{}: {total_work_ms} {work_s}", run.run_id);
         let along: f64 = nodes.iter().map(|id| run.nodes[*id as usize].duration_ms).sum();
@@ -94,15 +94,26 @@ fn critical_path_work_depth_and_edges_agree_with_the_oracle() {
 #[test]
 fn the_fitted_slots_are_the_nearest() {
     let Some(folder) = folder() else { return };
+    let mut n_overheads = 0;
     for run in raw_runs(&folder) {
-        let super::Slots::Fitted { slots, ratio } = slots(&run).unwrap() else { panic!("{}", run.run_id) };
         let recorded = run.makespan_ms.unwrap();
-        let off = |k: usize| {
-            let replayed = replay(&run, &ReplayPlan { slots: Some(k), changes: &[] }).unwrap().makespan_ms;
+        let off = |slots, lag_ms| {
+            let replayed = replay(&run, &ReplayPlan { slots, lag_ms, changes: &[] }).unwrap().makespan_ms;
             (replayed / recorded).ln().abs()
         };
-        assert!((ratio.ln().abs() - off(slots)).abs() < 1e-12);
-        let best = (1..=run.nodes.len()).map(off).fold(f64::INFINITY, f64::min);
-        assert!(off(slots) <= best + 0.02, "{}: {} slots, off by {}, best {best}", run.run_id, slots, off(slots));
+        match slots(&run).unwrap() {
+            Slots::Fitted { slots, ratio } => {
+                assert!((ratio.ln().abs() - off(Some(slots), 0.0)).abs() < 1e-12);
+                let best = (1..=run.nodes.len()).map(|k| off(Some(k), 0.0)).fold(f64::INFINITY, f64::min);
+                assert!(off(Some(slots), 0.0) <= best + 0.02, "{}: {slots} slots, best {best}", run.run_id);
+            }
+            Slots::Overhead { serial_lag_ms, parallel_lag_ms } => {
+                n_overheads += 1;
+                assert!(off(Some(1), 0.0) > 1.2_f64.ln(), "{}: one slot explains it", run.run_id);
+                assert!(off(Some(1), serial_lag_ms) < 1e-6 && off(None, parallel_lag_ms) < 1e-6, "{}", run.run_id);
+            }
+            other => panic!("{}: {other:?}", run.run_id),
+        }
     }
+    assert!(n_overheads >= 1);
 }

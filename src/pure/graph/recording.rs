@@ -50,12 +50,18 @@ pub(crate) struct Recording {
     pub(crate) topology: Topology,
     /// Cached steps take 0.
     pub(crate) durations_ms: Vec<f64>,
-    /// Time between "ready, and a slot is free" and the start: what the scheduler itself took.
+    /// The part of each duration that is no work: pauses between tries.
+    pub(crate) paused_ms: Vec<f64>,
+    /// Time between a slot that had been waited for coming free and the start: what the scheduler itself took, in the slot.
     pub(crate) lags_ms: Vec<f64>,
+    /// Time between being ready and asking for a slot, for reasons that the recording does not show.
+    pub(crate) delays_ms: Vec<f64>,
     /// Answered from a cache: needs no slot.
     pub(crate) cached: Vec<bool>,
     /// Who goes first when several wait: lower goes first.
     pub(crate) ranks: Vec<u32>,
+    /// Whoever was ready first goes first, and `ranks` decide among those ready at one instant.
+    pub(crate) first_come: bool,
     pub(crate) steps: Vec<u32>,
     pub(crate) times: Option<Times>,
     /// The slots against which waits were split; means nothing where times are unknown.
@@ -72,6 +78,8 @@ impl Recording {
         let ranks = ranks(&topology, times.as_ref());
         let mut recording = Self {
             lags_ms: vec![0.0; durations_ms.len()],
+            delays_ms: vec![0.0; durations_ms.len()],
+            paused_ms: graph.nodes.iter().zip(&durations_ms).map(|(node, ms)| paused_ms(node, *ms)).collect(),
             cached: graph.nodes.iter().map(|node| node.cached).collect(),
             steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
             recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
@@ -80,28 +88,91 @@ impl Recording {
             topology,
             durations_ms,
             ranks,
+            first_come: times.is_none(),
             times,
         };
         recording.split_waits(recording.times.as_ref().map_or(1, |times| times.slots));
         Ok(recording)
     }
 
-    /// Splits every recorded wait into the part that `slots` busy slots explain, which a replay finds again by itself, and
-    /// the rest, which is kept as the node's own lag.
+    /// Splits every recorded wait. Where `slots` busy slots explain most of it, a replay finds that part again by itself, and
+    /// the rest is the node's own lag, in the slot that it got. Where they don't, it waited for something else all along:
+    /// in a slot if others queued meanwhile though one seemed to be free, else before it asked for one.
     pub(crate) fn split_waits(&mut self, slots: usize) {
         let Some(times) = &self.times else { return };
         self.slots = slots;
         let freed_ms = saturation_ends(&times.start_ms, &self.durations_ms, slots);
-        for (id, lag) in self.lags_ms.iter_mut().enumerate() {
-            let start = times.start_ms[id];
+        let mut queued = Vec::new();
+        for id in 0..self.lags_ms.len() {
+            let (start, ready) = (times.start_ms[id], times.ready_ms[id]);
             let n_before = freed_ms.partition_point(|at| *at <= start);
             let free = freed_ms[..n_before].last().copied().unwrap_or(0.0);
-            *lag = if self.cached[id] { 0.0 } else { (start - times.ready_ms[id].max(free)).max(0.0) };
+            let is_explained = free > ready && start - free <= free - ready;
+            if is_explained && !self.cached[id] {
+                queued.push((ready, start));
+            }
+            let wait = if self.cached[id] { 0.0 } else { (start - if is_explained { free } else { ready }).max(0.0) };
+            (self.lags_ms[id], self.delays_ms[id]) = if is_explained { (wait, 0.0) } else { (0.0, wait) };
+        }
+        if queued.is_empty() {
+            return;
+        }
+        let held = HeldBack::new(&times.start_ms, &self.durations_ms, &queued, slots);
+        for (id, (lag, delay)) in self.lags_ms.iter_mut().zip(&mut self.delays_ms).enumerate() {
+            let (ready, start) = (times.ready_ms[id], times.start_ms[id]);
+            if *delay > 0.0 && 2.0 * held.between(ready, start) >= *delay {
+                (*lag, *delay) = (*delay, 0.0);
+            }
         }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.durations_ms.len()
+    }
+}
+
+/// When somebody queued though fewer than all slots ran something: one was held without running.
+struct HeldBack {
+    at_ms: Vec<f64>,
+    /// Such time up to each instant.
+    sum_ms: Vec<f64>,
+}
+
+impl HeldBack {
+    /// `queued`: from when to when each node waited for a slot.
+    fn new(start_ms: &[f64], durations_ms: &[f64], queued: &[(f64, f64)], slots: usize) -> Self {
+        let ran = start_ms.iter().zip(durations_ms).map(|(start, ms)| (*start, start + ms, 1, 0));
+        let waited = queued.iter().map(|(from, to)| (*from, *to, 0, 1));
+        let spans = ran.chain(waited).filter(|(from, to, ..)| from < to);
+        let mut events: Vec<(f64, i64, i64)> =
+            spans.flat_map(|(from, to, runs, waits)| [(from, runs, waits), (to, -runs, -waits)]).collect();
+        events.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let slots = i64::try_from(slots).unwrap_or(i64::MAX);
+        let (mut running, mut waiting, mut sum) = (0, 0, 0.0);
+        let (mut at_ms, mut sum_ms): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+        for (at, runs, waits) in events {
+            if waiting > 0 && running < slots {
+                sum += at - at_ms.last().copied().unwrap_or(at);
+            }
+            (running, waiting) = (running + runs, waiting + waits);
+            at_ms.push(at);
+            sum_ms.push(sum);
+        }
+        Self { at_ms, sum_ms }
+    }
+
+    fn until(&self, ms: f64) -> f64 {
+        let n = self.at_ms.partition_point(|at| *at <= ms);
+        let Some(before) = n.checked_sub(1) else { return 0.0 };
+        let (from, sum) = (self.at_ms[before], self.sum_ms[before]);
+        match (self.at_ms.get(n), self.sum_ms.get(n)) {
+            (Some(to), Some(next)) if next > &sum => sum + (ms - from).min(to - from),
+            _ => sum,
+        }
+    }
+
+    fn between(&self, from_ms: f64, to_ms: f64) -> f64 {
+        self.until(to_ms) - self.until(from_ms)
     }
 }
 
@@ -135,6 +206,11 @@ fn ranks(topology: &Topology, times: Option<&Times>) -> Vec<u32> {
         ranks[id as usize] = rank;
     }
     ranks
+}
+
+fn paused_ms(node: &Node, duration_ms: f64) -> f64 {
+    let paused = node.under.paused_ms;
+    if paused.is_finite() { paused.clamp(0.0, duration_ms) } else { 0.0 }
 }
 
 fn recorded_ms(graph: &RunGraph, times: Option<&Times>, durations_ms: &[f64]) -> Option<f64> {

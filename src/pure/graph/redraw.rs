@@ -1,16 +1,16 @@
 //! Recorded runs replayed with other durations: how long a run like them would take.
 
 use super::RunGraph;
-use super::ensemble::share_slots;
+use super::ensemble::{choose_order, share_slots};
 use super::recording::{Recording, StepCodes};
 use super::replay::{Edits, Scratch, simulate};
-use super::slots::{Slots, slots_of};
+use super::slots::{Regime, Slots, slots_of};
 
 /// One recorded run whose replay comes back to its recording, ready to be replayed with durations of its own.
 #[derive(Debug, Clone)]
 pub struct Redraw {
     recording: Recording,
-    slots: Option<usize>,
+    regime: Regime,
     /// Recorded over replayed end-to-end time: what replay can't explain is taken to stay.
     unexplained: f64,
 }
@@ -26,6 +26,7 @@ impl Redraw {
         let mut recordings: Vec<Option<Recording>> = graphs.iter().map(prepare).collect();
         share_slots(recordings.iter_mut().flatten());
         let mut scratch = Scratch::default();
+        choose_order(recordings.iter_mut().flatten(), &mut scratch);
         recordings.into_iter().map(|recording| Self::new(recording?, &mut scratch)).collect()
     }
 
@@ -34,10 +35,10 @@ impl Redraw {
             Some(_) => Slots::Observed(recording.slots),
             None => slots_of(&recording, scratch),
         };
-        let (slots, other) = slots.scenarios();
-        let recorded_ms = recording.recorded_ms.filter(|_| slots == other)?;
-        let unexplained = recorded_ms / simulate(&recording, &Edits::default(), slots, scratch);
-        (unexplained.is_finite() && unexplained > 0.0).then_some(Self { recording, slots, unexplained })
+        let (regime, other) = slots.scenarios();
+        let recorded_ms = recording.recorded_ms.filter(|_| regime == other)?;
+        let unexplained = recorded_ms / simulate(&recording, &Edits::default(), regime, scratch);
+        (unexplained.is_finite() && unexplained > 0.0).then_some(Self { recording, regime, unexplained })
     }
 
     /// Recorded end-to-end time.
@@ -58,7 +59,7 @@ impl Redraw {
         for ((duration, cached), drawn) in slots {
             *duration = if *cached || !drawn.is_finite() { 0.0 } else { drawn.max(0.0) };
         }
-        simulate(&self.recording, &Edits::default(), self.slots, scratch) * self.unexplained
+        simulate(&self.recording, &Edits::default(), self.regime, scratch) * self.unexplained
     }
 }
 

@@ -1,15 +1,18 @@
 //! What a change would do: the recorded run, executed again on paper.
 //!
 //! A deterministic list scheduler (Graham 1969) as a discrete-event simulation: a node is ready when all its
-//! dependencies have ended; as soon as a slot is free, the ready node that started first in the recording gets it (without
-//! times: the first in topological order), waits its own recorded lag, and runs for its duration. Lags are the part of a
-//! recorded wait that neither dependencies nor busy slots explain, so that an unchanged replay comes out as near to the
-//! recording as the model allows; how near is `replayed / recorded`, and callers publish it.
+//! dependencies have ended; as soon as a slot is free, the node that was ready first gets it (among equals the one that
+//! started first in the recording, without times the first in topological order), waits its own recorded lag, and runs for
+//! its duration. Where the recorded starts do not come out of this rule, they are the order instead: whoever started first
+//! in the recording goes first. Lags are what is left of a recorded wait that busy slots explain; a wait that neither
+//! dependencies nor slots explain is a delay before the node asks for a slot. With both an unchanged replay comes out as
+//! near to the recording as the model allows; how near is `replayed / recorded`, and callers publish it.
 //!
 //! A cached step's times belong to the run that computed it: here it takes no time and no slot. A duration of 0 is a
 //! duration; a negative or non-finite one is an error, since any number put in its place would be invented.
 
 use super::recording::{Recording, StepCodes};
+use super::slots::Regime;
 use super::{Node, RunGraph};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -62,7 +65,7 @@ pub enum ReplayError {
 /// What is changed before a replay. `step` is the derived step; a step that a run doesn't have changes nothing in it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Multiplies the durations of a step by `factor`; several on one step multiply.
+    /// Multiplies the durations of a step by `factor`, without the pauses between its tries; several on one step multiply.
     Speedup {
         /// The step.
         step: Arc<str>,
@@ -91,6 +94,8 @@ pub enum Change {
 pub struct ReplayPlan<'a> {
     /// Slots to replay with unless a change says otherwise; none for no limit. [`super::slots()`] tells the recorded ones.
     pub slots: Option<usize>,
+    /// Time before every execution beside what is recorded (0); see [`super::Regime`].
+    pub lag_ms: f64,
     /// The changes, together.
     pub changes: &'a [Change],
 }
@@ -119,7 +124,7 @@ pub fn replay(graph: &RunGraph, plan: &ReplayPlan<'_>) -> Result<Replayed, Repla
         return Err(ReplayError::NoSlots);
     }
     let mut scratch = Scratch::default();
-    let makespan_ms = simulate(&recording, &edits, slots, &mut scratch);
+    let makespan_ms = simulate(&recording, &edits, Regime { slots, lag_ms: plan.lag_ms }, &mut scratch);
     Ok(Replayed { makespan_ms, starts_ms: scratch.starts_ms, slots })
 }
 
@@ -184,45 +189,52 @@ pub struct Scratch {
     jobs: Vec<Job>,
     waiting: Vec<u32>,
     ranks: Vec<u32>,
-    ready: BinaryHeap<Reverse<u64>>,
+    ready: BinaryHeap<Reverse<(u64, u64)>>,
+    first_come: bool,
     running: BinaryHeap<Reverse<(u64, u32)>>,
     ended: Vec<u32>,
-    starts_ms: Vec<f64>,
+    pub(super) starts_ms: Vec<f64>,
     remaining_ms: Vec<f64>,
     step_means: Vec<(f64, u32)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Job {
+    delay_ms: f64,
     lag_ms: f64,
     span_ms: f64,
     needs_slot: bool,
 }
 
-/// Makespan of `recording` under `edits` with `slots` (none: no limit); leaves the starts in `scratch`.
-pub(crate) fn simulate(recording: &Recording, edits: &Edits, slots: Option<usize>, scratch: &mut Scratch) -> f64 {
-    scratch.load(recording, edits);
-    match slots {
+/// Makespan of `recording` under `edits` and `regime`, whose slots stand unless `edits` were looked at by the caller; leaves
+/// the starts in `scratch`.
+pub(crate) fn simulate(recording: &Recording, edits: &Edits, regime: Regime, scratch: &mut Scratch) -> f64 {
+    scratch.load(recording, edits, regime.lag_ms);
+    match regime.slots {
         None => unlimited(recording, scratch),
         Some(slots) => limited(recording, slots, scratch),
     }
 }
 
 impl Scratch {
-    fn load(&mut self, recording: &Recording, edits: &Edits) {
+    fn load(&mut self, recording: &Recording, edits: &Edits, lag_ms: f64) {
         self.jobs.clear();
         self.jobs.extend((0..recording.len()).map(|id| {
             let edit = edits.of(recording.steps[id]);
             let kept = if edit.removed { 0.0 } else { 1.0 };
-            let lag = if edit.keeps_lag { recording.lags_ms[id] } else { 0.0 };
+            let own = if recording.cached[id] { 0.0 } else { recording.lags_ms[id] + lag_ms };
+            let (lag, delay) = if edit.keeps_lag { (own, recording.delays_ms[id]) } else { (0.0, 0.0) };
+            let paused = recording.paused_ms[id];
             Job {
+                delay_ms: kept * delay,
                 lag_ms: kept * lag,
-                span_ms: kept * edit.factor * recording.durations_ms[id],
+                span_ms: kept * (paused + edit.factor * (recording.durations_ms[id] - paused)),
                 needs_slot: !(recording.cached[id] || edit.removed),
             }
         }));
         self.starts_ms.clear();
         self.starts_ms.resize(recording.len(), 0.0);
+        self.first_come = recording.first_come && !edits.longest_first;
         if edits.longest_first {
             self.rank_by_remaining_path(recording);
         } else {
@@ -268,15 +280,26 @@ impl Scratch {
                 let left = &mut self.waiting[next as usize];
                 *left -= 1;
                 if *left == 0 {
-                    self.admit(next, now_ms);
+                    self.delay(next, now_ms);
                 }
             }
         }
     }
 
+    /// A node is ready; it asks for a slot when its own delay is over.
+    fn delay(&mut self, id: u32, now_ms: f64) {
+        let delay_ms = self.jobs[id as usize].delay_ms;
+        if delay_ms > 0.0 {
+            self.running.push(Reverse(((now_ms + delay_ms).to_bits(), id | ASKS)));
+        } else {
+            self.admit(id, now_ms);
+        }
+    }
+
     fn admit(&mut self, id: u32, now_ms: f64) {
         if self.jobs[id as usize].needs_slot {
-            self.ready.push(Reverse((u64::from(self.ranks[id as usize]) << 32) | u64::from(id)));
+            let since = if self.first_come { now_ms.to_bits() } else { 0 };
+            self.ready.push(Reverse((since, (u64::from(self.ranks[id as usize]) << 32) | u64::from(id))));
         } else {
             self.starts_ms[id as usize] = now_ms;
             self.ended.push(id);
@@ -298,7 +321,7 @@ fn unlimited(recording: &Recording, scratch: &mut Scratch) -> f64 {
     for &id in recording.topology.order() {
         // `starts_ms` holds the time at which a node is ready until its turn comes.
         let job = jobs[id as usize];
-        let start = starts_ms[id as usize] + job.lag_ms;
+        let start = starts_ms[id as usize] + job.delay_ms + job.lag_ms;
         starts_ms[id as usize] = start;
         let end = start + job.span_ms;
         makespan_ms = makespan_ms.max(end);
@@ -315,28 +338,33 @@ fn limited(recording: &Recording, slots: usize, scratch: &mut Scratch) -> f64 {
     scratch.waiting.extend_from_slice(recording.topology.indegree());
     for id in 0..recording.len() as u32 {
         if recording.topology.indegree()[id as usize] == 0 {
-            scratch.admit(id, 0.0);
+            scratch.delay(id, 0.0);
         }
     }
-    let (mut now_ms, mut free) = (0.0, slots);
+    let (mut now_ms, mut ended_ms, mut free) = (0.0, 0.0, slots);
     scratch.settle(recording, now_ms);
     loop {
         while free > 0
-            && let Some(Reverse(key)) = scratch.ready.pop()
+            && let Some(Reverse((_, key))) = scratch.ready.pop()
         {
             scratch.start(key as u32, now_ms);
             free -= 1;
         }
-        let Some(Reverse((end, id))) = scratch.running.pop() else { return now_ms };
-        now_ms = f64::from_bits(end);
-        scratch.ended.push(id);
-        free += 1;
-        // All that end at one instant end before anyone starts, so that the first in line gets the slot.
-        while let Some(Reverse((_, id))) = scratch.running.peek().copied().filter(|next| next.0.0 == end) {
+        let Some(&Reverse((at, _))) = scratch.running.peek() else { return ended_ms };
+        now_ms = f64::from_bits(at);
+        // All that happens at one instant happens before anyone starts, so that the first in line gets the slot.
+        while let Some(Reverse((_, id))) = scratch.running.peek().copied().filter(|next| next.0.0 == at) {
             scratch.running.pop();
-            scratch.ended.push(id);
-            free += 1;
+            if id & ASKS == 0 {
+                (ended_ms, free) = (now_ms, free + 1);
+                scratch.ended.push(id);
+            } else {
+                scratch.admit(id & !ASKS, now_ms);
+            }
         }
         scratch.settle(recording, now_ms);
     }
 }
+
+/// Marks an event in which a node asks for a slot, beside those in which one gives it back; no run has 2³¹ nodes.
+const ASKS: u32 = 1 << 31;

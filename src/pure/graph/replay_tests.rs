@@ -7,7 +7,7 @@ use super::replay::*;
 use super::{Slots, critical_path, slots};
 
 fn makespan(graph: &RunGraph, slots: Option<usize>, changes: &[Change]) -> f64 {
-    replay(graph, &ReplayPlan { slots, changes }).unwrap().makespan_ms
+    replay(graph, &ReplayPlan { slots, changes, ..ReplayPlan::default() }).unwrap().makespan_ms
 }
 
 fn speedup(step: &str, factor: f64) -> Change {
@@ -50,7 +50,7 @@ fn queued() -> RunGraph {
 fn an_unchanged_replay_is_the_recording() {
     let run = queued();
     assert_eq!(slots(&run).unwrap(), Slots::Observed(2));
-    let replayed = replay(&run, &ReplayPlan { slots: Some(2), changes: &[] }).unwrap();
+    let replayed = replay(&run, &ReplayPlan { slots: Some(2), changes: &[], ..ReplayPlan::default() }).unwrap();
     assert_eq!(replayed.starts_ms, [0.0, 2.0, 10.0, 22.0]);
     assert_eq!(replayed.makespan_ms, 26.0);
 }
@@ -86,11 +86,15 @@ fn degenerate_graphs_and_changes() {
     assert_eq!(makespan(&empty(), Some(1), &[]), 0.0);
     assert_eq!(makespan(&empty(), None, &[]), 0.0);
     assert_eq!(makespan(&graph(&[("zero", 0.0, &[])]), Some(1), &[]), 0.0);
-    let refuse = |changes: &[Change]| replay(&fork_join(), &ReplayPlan { slots: None, changes }).unwrap_err();
+    let refuse =
+        |changes: &[Change]| replay(&fork_join(), &ReplayPlan { changes, ..ReplayPlan::default() }).unwrap_err();
     assert!(matches!(refuse(&[speedup("a", f64::NAN)]), ReplayError::Factor { .. }));
     assert!(matches!(refuse(&[speedup("a", -1.0)]), ReplayError::Factor { .. }));
     assert_eq!(refuse(&[Change::Slots(Some(0))]), ReplayError::NoSlots);
-    assert_eq!(replay(&empty(), &ReplayPlan { slots: Some(0), changes: &[] }), Err(ReplayError::NoSlots));
+    assert_eq!(
+        replay(&empty(), &ReplayPlan { slots: Some(0), changes: &[], ..ReplayPlan::default() }),
+        Err(ReplayError::NoSlots)
+    );
 }
 
 /// Layered random graphs: bounds that hold for every list schedule (Graham): max(path, work / slots) ≤ makespan ≤ path + work / slots.
@@ -114,7 +118,7 @@ fn every_schedule_keeps_grahams_bounds() {
 fn recording_a_replay_and_replaying_it_changes_nothing() {
     for seed in 0..60 {
         let mut run = layered(seed);
-        let first = replay(&run, &ReplayPlan { slots: Some(3), changes: &[] }).unwrap();
+        let first = replay(&run, &ReplayPlan { slots: Some(3), changes: &[], ..ReplayPlan::default() }).unwrap();
         for (node, start) in run.nodes.iter_mut().zip(&first.starts_ms) {
             node.start_ms = Some(*start);
         }

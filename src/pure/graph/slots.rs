@@ -16,27 +16,59 @@ pub enum Slots {
         /// Replayed / recorded makespan with that number. Far from 1, the number says little.
         ratio: f64,
     },
+    /// Times are unknown and even one execution at a time would have been faster than what was recorded, so that time
+    /// went elsewhere: transfers, polling, queues. Anything from one slot to no limit is possible, each with what has to
+    /// be added before every execution to come out at the recorded makespan.
+    Overhead {
+        /// With one slot.
+        serial_lag_ms: f64,
+        /// Without a limit.
+        parallel_lag_ms: f64,
+    },
     /// Neither times nor a makespan: anything from one slot to no limit.
     Unknown,
+}
+
+/// What a replay takes for granted beside the recorded run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Regime {
+    /// Executions at once, none for no limit.
+    pub slots: Option<usize>,
+    /// Time before every execution, in its slot, beside its own recorded lag.
+    pub lag_ms: f64,
+}
+
+impl Regime {
+    /// Slots alone.
+    #[must_use]
+    pub fn of_slots(slots: Option<usize>) -> Self {
+        Self { slots, lag_ms: 0.0 }
+    }
 }
 
 /// A fit is believed where the replay comes within 20 % of the recording.
 const CREDIBLE_LOG_RATIO: f64 = 0.182_321_556_793_955; // ln 1.2
 
 impl Slots {
-    /// The slot counts to replay with: one where the count is known, else both bounds, one slot and no limit.
+    /// What to replay with: twice the same where it is known, else both bounds, one slot and no limit.
     #[must_use]
-    pub fn scenarios(self) -> (Option<usize>, Option<usize>) {
+    pub fn scenarios(self) -> (Regime, Regime) {
+        let bounds = |serial_ms, parallel_ms| {
+            (Regime { slots: Some(1), lag_ms: serial_ms }, Regime { slots: None, lag_ms: parallel_ms })
+        };
         match self {
-            Self::Observed(slots) => (Some(slots), Some(slots)),
-            Self::Fitted { slots, ratio } if ratio.ln().abs() <= CREDIBLE_LOG_RATIO => (Some(slots), Some(slots)),
-            Self::Fitted { .. } | Self::Unknown => (Some(1), None),
+            Self::Observed(slots) => (Regime::of_slots(Some(slots)), Regime::of_slots(Some(slots))),
+            Self::Fitted { slots, ratio } if ratio.ln().abs() <= CREDIBLE_LOG_RATIO => {
+                (Regime::of_slots(Some(slots)), Regime::of_slots(Some(slots)))
+            }
+            Self::Overhead { serial_lag_ms, parallel_lag_ms } => bounds(serial_lag_ms, parallel_lag_ms),
+            Self::Fitted { .. } | Self::Unknown => bounds(0.0, 0.0),
         }
     }
 }
 
 /// The slots of a run: the largest overlap of its executions where times are known, else the count whose replay is nearest
-/// to the recorded makespan, else [`Slots::Unknown`].
+/// to the recorded makespan, or [`Slots::Overhead`] where none comes near it from below, else [`Slots::Unknown`].
 ///
 /// # Errors
 /// As [`super::Topology::new`], and for durations that are negative or not finite.
@@ -56,7 +88,7 @@ pub(crate) fn slots_of(recording: &Recording, scratch: &mut Scratch) -> Slots {
 /// Bisection over the slot count, as more slots replay no slower (but for rare anomalies of list scheduling).
 fn fit(recording: &Recording, recorded_ms: f64, scratch: &mut Scratch) -> Slots {
     let unchanged = Edits::default();
-    let mut makespan = |slots| simulate(recording, &unchanged, slots, scratch);
+    let mut makespan = |slots| simulate(recording, &unchanged, Regime::of_slots(slots), scratch);
     let target_ms = recorded_ms.max(makespan(None) * (1.0 + 1e-9));
     let (mut low, mut high) = (1, recording.len().max(1));
     while low < high {
@@ -67,7 +99,23 @@ fn fit(recording: &Recording, recorded_ms: f64, scratch: &mut Scratch) -> Slots 
     let (enough, one_less) = (ratio_of(low), ratio_of((low - 1).max(1)));
     let off = |(_, ratio): (usize, f64)| ratio.ln().abs();
     let (slots, ratio) = if off(one_less) < off(enough) { one_less } else { enough };
+    if slots == 1 && ratio.ln() < -CREDIBLE_LOG_RATIO {
+        let mut lag = |slots| lag_for(recording, recorded_ms, slots, scratch);
+        return Slots::Overhead { serial_lag_ms: lag(Some(1)), parallel_lag_ms: lag(None) };
+    }
     Slots::Fitted { slots, ratio }
+}
+
+/// What has to be added before every execution so that the replay takes `recorded_ms`: the makespan grows with it, by at
+/// most as much as there are executions, so bisection finds it to a relative 1e-9.
+fn lag_for(recording: &Recording, recorded_ms: f64, slots: Option<usize>, scratch: &mut Scratch) -> f64 {
+    let (mut low, mut high) = (0.0, recorded_ms);
+    while high - low > 1e-9 * recorded_ms {
+        let lag_ms = low.midpoint(high);
+        let makespan = simulate(recording, &Edits::default(), Regime { slots, lag_ms }, scratch);
+        if makespan < recorded_ms { low = lag_ms } else { high = lag_ms }
+    }
+    low.midpoint(high)
 }
 
 /// Clocks round: an overlap shorter than this share of the earlier execution is none.
@@ -140,8 +188,12 @@ mod tests {
     fn a_fit_that_explains_nothing_leaves_both_bounds() {
         let mut run = fork_join();
         run.makespan_ms = Some(650.0);
-        assert_eq!(slots(&run).unwrap().scenarios(), (Some(1), None));
-        assert_eq!(Slots::Observed(3).scenarios(), (Some(3), Some(3)));
+        // Four executions in 65: 585 / 4 before each of them in a row, or 605 / 3 along a path of 45.
+        let (serial, parallel) = slots(&run).unwrap().scenarios();
+        assert_eq!((serial.slots, parallel.slots), (Some(1), None));
+        assert!((serial.lag_ms - 585.0 / 4.0).abs() < 1e-6 && (parallel.lag_ms - 605.0 / 3.0).abs() < 1e-6);
+        let three = Regime::of_slots(Some(3));
+        assert_eq!(Slots::Observed(3).scenarios(), (three, three));
     }
 
     #[test]

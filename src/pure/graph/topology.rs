@@ -14,6 +14,7 @@ pub struct Topology {
     indegree: Vec<u32>,
     order: Vec<u32>,
     depth: usize,
+    width: usize,
 }
 
 impl Topology {
@@ -33,7 +34,8 @@ impl Topology {
         check_dangling(nodes)?;
         let (offsets, successors) = successor_lists(nodes);
         let indegree = nodes.iter().map(|node| node.deps.len() as u32).collect();
-        let mut topology = Self { offsets, successors, indegree, order: Vec::with_capacity(nodes.len()), depth: 0 };
+        let mut topology =
+            Self { offsets, successors, indegree, order: Vec::with_capacity(nodes.len()), depth: 0, width: 0 };
         topology.sort();
         if topology.order.len() < nodes.len() {
             return Err(ReplayError::Cyclic { n_steps: nodes.len() - topology.order.len() });
@@ -66,11 +68,19 @@ impl Topology {
         self.depth
     }
 
+    /// Most nodes at the same distance from the first ones, the distance of each being its longest chain of dependencies: 0
+    /// for an empty graph.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     fn sort(&mut self) {
         let mut waiting = self.indegree.clone();
         let mut level: Vec<u32> = (0..).zip(&waiting).filter(|(_, n)| **n == 0).map(|(node, _)| node).collect();
         while !level.is_empty() {
             self.depth += 1;
+            self.width = self.width.max(level.len());
             let mut next = Vec::new();
             for &node in &level {
                 for &successor in self.successors(node) {
@@ -129,7 +139,7 @@ mod tests {
         let topology = Topology::new(&fork_join()).unwrap();
         assert_eq!(topology.order(), [0, 1, 2, 3]);
         assert_eq!(topology.successors(0), [1, 2]);
-        assert_eq!(topology.depth(), 3);
+        assert_eq!((topology.depth(), topology.width()), (3, 2));
         let backwards = graph(&[("last", 1.0, &[1]), ("first", 1.0, &[])]);
         assert_eq!(Topology::new(&backwards).unwrap().order(), [1, 0]);
     }

@@ -73,6 +73,7 @@ fn draft(
         title: title(step, ttl_s, &simulated),
         saving,
         money,
+        given_back: 0.0,
         changes,
         actions: vec![
             set(&path("enabled"), serde_json::Value::Null, true),

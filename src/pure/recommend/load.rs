@@ -33,6 +33,7 @@ pub(super) fn propose(case: &Case<'_>, ensemble: &Ensemble, scratch: &mut Scratc
         title: format!("Dispatch the longest remaining path first: a run takes {} less", percent(saving.share)),
         saving,
         money: None,
+        given_back: 0.0,
         changes,
         actions: vec![set(&["dispatch_order"], serde_json::Value::Null, "longest_remaining_path")],
         evidence: vec![case.history.evidence(None, Metric::ExecutionTime)],

@@ -45,6 +45,8 @@ pub(super) struct Draft {
     pub(super) title: String,
     pub(super) saving: Saving,
     pub(super) money: Option<Money>,
+    /// Share of the workflow's costs that lower requests give back, where no prices are known; 0-1.
+    pub(super) given_back: f64,
     pub(super) changes: Vec<Change>,
     pub(super) actions: Vec<Action>,
     pub(super) evidence: Vec<String>,
@@ -52,11 +54,11 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn propose(self, case: &Case<'_>) -> Proposal {
-        let Self { terms, target, title, saving, money, changes, actions, evidence } = self;
+        let Self { terms, target, title, saving, money, given_back, changes, actions, evidence } = self;
         let saving = saving.published();
         let (saving_ms_lower, saving_ms_upper) = saving.ms_interval();
         let workflow_id = case.history.workflow_id;
-        let worth = worth(case, saving.share, money);
+        let worth = worth(case, saving.share, money.map_or(given_back, |money| money.share));
         let recommendation = Recommendation {
             recommendation_id: stable_id(&[workflow_id, terms.kind, terms.category, &target]),
             rank: 0,
@@ -89,9 +91,9 @@ impl Draft {
     }
 }
 
-fn worth(case: &Case<'_>, time_share: f64, money: Option<Money>) -> f64 {
+fn worth(case: &Case<'_>, time_share: f64, cost_share: f64) -> f64 {
     let (time, cost) = weights(case);
-    time * time_share + cost * money.map_or(0.0, |money| money.share)
+    time * time_share + cost * cost_share
 }
 
 /// The configured weights of time and money, summing to 1; equal where they say nothing.

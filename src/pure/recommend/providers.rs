@@ -3,7 +3,8 @@
 //!
 //! Better is the weighted gain in time and money, `w_time (1 − time ratio) + w_cost (1 − cost ratio)` with the ratios of the
 //! published comparisons of like executions. A switch is proposed only if the gain stays above 0 with both ratios at the
-//! bad end of their intervals. Where money was not compared, time alone decides. The saving is replayed with every
+//! bad end of their intervals, widened so that their error holds over all switches that could be proposed (Bonferroni): of
+//! many equal providers one always looks better than another. Where money was not compared, time alone decides. The saving is replayed with every
 //! step's durations on the old provider multiplied by the time ratio.
 
 use super::Case;
@@ -11,6 +12,8 @@ use super::proposal::{Draft, Money, Proposal, Terms, set, weights};
 use crate::compare::Comparison;
 use crate::detect::bottlenecks::percent;
 use crate::graph::{Change, Ensemble, Saving, Scratch};
+use crate::stats::dist::normal_quantile;
+use crate::units::Level;
 use std::collections::BTreeMap;
 
 const TERMS: Terms = Terms {
@@ -30,6 +33,8 @@ struct Ratio {
     value: f64,
     lower: f64,
     upper: f64,
+    /// The bad end of an interval that holds for all switches together.
+    surely: f64,
 }
 
 /// One way to go.
@@ -63,15 +68,11 @@ fn draft_from(
     scratch: &mut Scratch,
 ) -> Option<Draft> {
     let gain = |switch: &Switch<'_>, at: fn(&Ratio) -> f64| weighted_gain(case, switch, at);
-    let sure = switches(case, from).into_iter().filter(|switch| gain(switch, |ratio| ratio.upper) > 0.0);
+    let sure = switches(case, from).into_iter().filter(|switch| gain(switch, |ratio| ratio.surely) > 0.0);
     let best = sure.max_by(|a, b| gain(a, |r| r.value).total_cmp(&gain(b, |r| r.value)).then(b.to.cmp(a.to)))?;
     let mut saving = |ratio: f64| ensemble.saving(&load.changes(from, ratio), scratch).ok();
     let (point, low, high) = (saving(best.time.value)?, saving(best.time.upper)?, saving(best.time.lower)?);
-    let saving = Saving {
-        share_lower: low.share_lower.min(point.share),
-        share_upper: high.share_upper.max(point.share),
-        ..point
-    };
+    let saving = point.between(low, high);
     let money = best.cost.and_then(|cost| load.money(from, cost, ensemble.n_runs()));
     let cheaper = money.is_some_and(|money| money.share > saving.share);
     Some(Draft {
@@ -80,6 +81,7 @@ fn draft_from(
         title: title(from, &best, saving),
         saving,
         money,
+        given_back: 0.0,
         changes: load.changes(from, best.time.value),
         actions: vec![set(&["provider"], from, best.to)],
         evidence: best.evidence,
@@ -105,11 +107,13 @@ fn weighted_gain(case: &Case<'_>, switch: &Switch<'_>, at: fn(&Ratio) -> f64) ->
 }
 
 fn switches<'a>(case: &Case<'a>, from: &str) -> Vec<Switch<'a>> {
-    let of_type =
-        case.comparisons.iter().filter(|c| c.dimension == "provider" && c.workflow_type == case.history.workflow_type);
+    let own = |c: &&Comparison| c.dimension == "provider" && c.workflow_type == case.history.workflow_type;
+    let of_type = case.comparisons.iter().filter(own);
+    // Each pair can be gone both ways.
+    let n_switches = 2 * of_type.clone().filter(|c| c.metric == "execution_time").count();
     let mut found: BTreeMap<&str, [Option<(Ratio, String)>; 2]> = BTreeMap::new();
     for comparison in of_type {
-        let Some((to, ratio)) = directed(comparison, from) else { continue };
+        let Some((to, ratio)) = directed(comparison, from, n_switches) else { continue };
         let at = match comparison.metric {
             "execution_time" => 0,
             "cost" => 1,
@@ -126,17 +130,24 @@ fn switches<'a>(case: &Case<'a>, from: &str) -> Vec<Switch<'a>> {
 }
 
 /// Where a comparison leads from `from`, and the ratio in that direction.
-fn directed<'a>(comparison: &'a Comparison, from: &str) -> Option<(&'a str, Ratio)> {
+fn directed<'a>(comparison: &'a Comparison, from: &str, n_switches: usize) -> Option<(&'a str, Ratio)> {
     let Comparison { a, b, ratio, interval, .. } = comparison;
-    let forward = Ratio { value: *ratio, lower: interval.lower, upper: interval.upper };
-    let usable = [forward.value, forward.lower, forward.upper].iter().all(|end| end.is_finite() && *end > 0.0);
+    let usable = [*ratio, interval.lower, interval.upper].iter().all(|end| end.is_finite() && *end > 0.0);
+    let wider = wider(interval.level, n_switches);
+    let of =
+        |value: f64, lower: f64, upper: f64| Ratio { value, lower, upper, surely: value * (upper / value).powf(wider) };
     match (usable, a == from, b == from) {
-        (true, true, false) => Some((b, forward)),
-        (true, false, true) => {
-            Some((a, Ratio { value: 1.0 / forward.value, lower: 1.0 / forward.upper, upper: 1.0 / forward.lower }))
-        }
+        (true, true, false) => Some((b, of(*ratio, interval.lower, interval.upper))),
+        (true, false, true) => Some((a, of(1.0 / ratio, 1.0 / interval.upper, 1.0 / interval.lower))),
         _ => None,
     }
+}
+
+/// How much wider a normal interval of `level` is whose error is shared by `n` of its kind.
+fn wider(level: Level, n: usize) -> f64 {
+    let half = |n: usize| normal_quantile(1.0 - level.alpha() / 2.0 / n as f64);
+    let ratio = half(n.max(1)) / half(1);
+    if ratio.is_finite() { ratio } else { 1.0 }
 }
 
 fn key(comparison: &Comparison) -> String {

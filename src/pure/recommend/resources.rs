@@ -12,16 +12,20 @@
 //!
 //! What would lie above the upper bound is not recommended: cut to the bound it would lose its margin.
 //!
-//! Requests change no duration, so the saving is not in time; what it is in money, no price says.
+//! Requests change no duration, so the saving is not in time; what it is in money, no price says. They are ranked by the share
+//! of the memory (or CPU) × time that the workflow's steps hold which a lower request gives back: memory and CPU are taken
+//! to be half of what holding a machine costs each. What gives back less than the least share that is worth the work is not
+//! recommended.
 
 use super::Case;
-use super::proposal::{Draft, Proposal, Terms, set};
+use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::resource::{MemoryUse, memory_use};
 use crate::graph::Saving;
 use crate::learn::allocation::{self, Observed, Outcome, for_step, step_forecast};
 use crate::samples::{Kill, NEAR_LIMIT};
 use crate::series::Metric;
+use std::collections::BTreeMap;
 
 const MAX_MEMORY_SHARE: f64 = 0.8;
 const CPU_BURST: f64 = 1.25;
@@ -47,10 +51,53 @@ pub(super) fn propose(case: &Case<'_>) -> Vec<Proposal> {
     if !case.params.resources.enabled {
         return Vec::new();
     }
+    let held = Held::of(case);
     let drafts = case.history.steps.iter().flat_map(|(step, executions)| {
-        [memory(case, step, executions), cpu(case, step, executions)].into_iter().flatten()
+        [memory(case, &held, step, executions), cpu(case, &held, step, executions)].into_iter().flatten()
     });
     drafts.map(|draft| draft.propose(case)).collect()
+}
+
+/// What steps hold: requests × hours of their executions.
+struct Held<'a> {
+    by_step: BTreeMap<&'a str, [f64; 2]>,
+    total: [f64; 2],
+}
+
+/// Of memory and of CPU what it is to cost, of all that a machine does.
+const SHARE_OF_COST: f64 = 0.5;
+
+#[derive(Debug, Clone, Copy)]
+enum Resource {
+    Memory,
+    Cpu,
+}
+
+impl<'a> Held<'a> {
+    fn of(case: &Case<'a>) -> Self {
+        let of_step = |executions: &Executions<'_>| {
+            let samples = executions.samples;
+            [&samples.memory_request_mb, &samples.cpu_request].map(|requests| {
+                let amount = |row| executions.get(requests, row) * executions.duration_ms(row) / MS_PER_HOUR;
+                executions.measured().map(amount).filter(|held| held.is_finite() && *held > 0.0).sum()
+            })
+        };
+        let by_step: BTreeMap<&str, [f64; 2]> =
+            case.history.steps.iter().map(|(step, executions)| (*step, of_step(executions))).collect();
+        let total = by_step.values().fold([0.0; 2], |[a, b], [c, d]| [a + c, b + d]);
+        Self { by_step, total }
+    }
+
+    /// Share of the workflow's costs that a lower request gives back.
+    fn given_back(&self, step: &str, resource: Resource, (from, to): (f64, f64)) -> f64 {
+        let at = match resource {
+            Resource::Memory => 0,
+            Resource::Cpu => 1,
+        };
+        let own = self.by_step.get(step).map_or(0.0, |held| held[at]);
+        let share = own / self.total[at] * (1.0 - to / from);
+        if share.is_finite() { SHARE_OF_COST * share.max(0.0) } else { 0.0 }
+    }
 }
 
 /// A step's memory under the request that is in force.
@@ -92,8 +139,8 @@ impl Memory {
     }
 
     /// What is to be expected of `to`, beside what is of the present request.
-    fn expectation(&self, to: f64, unit: &str) -> String {
-        expectation(&self.observed, self.request_mb, to, unit)
+    fn expectation(&self, to: f64) -> String {
+        expectation(&self.observed, self.request_mb, to, Resource::Memory)
     }
 }
 
@@ -110,26 +157,50 @@ fn request_in_force(executions: &Executions<'_>) -> Option<f64> {
     known.max_by_key(|(attempt, started_us, _)| (*attempt == 1, *started_us)).map(|(_, _, mb)| mb)
 }
 
-fn expectation(observed: &[Observed], from: f64, to: f64, unit: &str) -> String {
+fn expectation(observed: &[Observed], from: f64, to: f64, unit: Resource) -> String {
     let Some(forecast) = step_forecast(observed) else { return String::new() };
     let of = |request: f64| (forecast.kill_probability(request) * 100.0, forecast.expected_waste(request, 1.0));
     let ((p_to, waste_to), (p_from, waste_from)) = (of(to), of(from));
+    let waste = |amount: f64| held_text(amount, unit);
     format!(
-        "; an execution needs more with probability {p_to:.1} % (now {p_from:.1} %) and wastes {waste_to:.3} {unit}·h (now {waste_from:.3})"
+        "; an execution then wastes {} on average instead of {}, and needs more with probability {p_to:.1} % (now {p_from:.1} %)",
+        waste(waste_to),
+        waste(waste_from),
     )
 }
 
-fn memory(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft> {
+fn memory_text(mb: f64) -> String {
+    if mb >= 1e3 { format!("{:.1} GB", mb / 1e3) } else { format!("{mb:.0} MB") }
+}
+
+fn cores_text(millicores: f64) -> String {
+    let cores = format!("{:.1}", millicores / 1e3);
+    let cores = cores.strip_suffix(".0").unwrap_or(&cores);
+    format!("{cores} {}", if cores == "1" { "core" } else { "cores" })
+}
+
+/// Amount × hours with three digits, in the larger unit from a thousand on.
+fn held_text(amount: f64, unit: Resource) -> String {
+    let (small, large) = match unit {
+        Resource::Memory => ("MB·h", "GB·h"),
+        Resource::Cpu => ("millicore·h", "core·h"),
+    };
+    let (amount, unit) = if amount >= 1e3 { (amount / 1e3, large) } else { (amount, small) };
+    let digits = if amount > 0.0 { (2.0 - amount.log10().floor()).clamp(0.0, 6.0) as usize } else { 0 };
+    format!("{amount:.digits$} {unit}")
+}
+
+fn memory(case: &Case<'_>, held: &Held<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft> {
     let memory = Memory::new(executions)?;
     if memory.n_killed > 0 || memory.exhausted().is_some() {
         return raise_memory(case, step, &memory);
     }
     let n_peaks = memory.observed.iter().filter(|one| one.amount > 0.0).count();
     let may_lower = n_peaks >= case.params.resources.min_samples && !may_have_been_killed(case, step, executions);
-    may_lower.then(|| lower_memory(case, step, &memory))?
+    may_lower.then(|| lower_memory(case, held, step, &memory))?
 }
 
-fn lower_memory(case: &Case<'_>, step: &str, memory: &Memory) -> Option<Draft> {
+fn lower_memory(case: &Case<'_>, held: &Held<'_>, step: &str, memory: &Memory) -> Option<Draft> {
     let bounds = &case.params.resources;
     let params = allocation::Params { least: bounds.min_memory_mb, ..standing() };
     let to = for_step(&memory.observed, &params)?.request.ceil();
@@ -138,14 +209,17 @@ fn lower_memory(case: &Case<'_>, step: &str, memory: &Memory) -> Option<Draft> {
     }
     let peaks = || memory.observed.iter().map(|one| one.amount).filter(|mb| *mb > 0.0);
     let title = format!(
-        "Ask for {to:.0} MB instead of {:.0} MB in {step}: the highest of {} peaks is {:.0} MB{}",
-        memory.request_mb,
+        "{step}: request {} of memory instead of {}; the highest of {} peaks is {}{}",
+        memory_text(to),
+        memory_text(memory.request_mb),
         peaks().count(),
-        peaks().fold(0.0, f64::max),
-        memory.expectation(to, "MB"),
+        memory_text(peaks().fold(0.0, f64::max)),
+        memory.expectation(to),
     );
     let evidence = vec![case.history.evidence(Some(step), Metric::MemoryUsage)];
-    Some(request(case, LOWER, step, "memory_mb", (memory.request_mb, to), title, evidence))
+    let given_back = held.given_back(step, Resource::Memory, (memory.request_mb, to));
+    let draft = request(case, LOWER, step, "memory_mb", (memory.request_mb, to), title, evidence);
+    (given_back >= MIN_SHARE).then_some(Draft { given_back, ..draft })
 }
 
 fn raise_memory(case: &Case<'_>, step: &str, memory: &Memory) -> Option<Draft> {
@@ -165,9 +239,10 @@ fn raise_memory(case: &Case<'_>, step: &str, memory: &Memory) -> Option<Draft> {
         (killed, _) => format!("{killed} executions failed at the limit"),
     };
     let title = format!(
-        "Ask for {to:.0} MB instead of {:.0} MB in {step}: {reason}{}",
-        memory.request_mb,
-        memory.expectation(to, "MB"),
+        "{step}: request {} of memory instead of {}; {reason}{}",
+        memory_text(to),
+        memory_text(memory.request_mb),
+        memory.expectation(to),
     );
     let shown = if memory.n_killed > 0 { Metric::ErrorRate } else { Metric::MemoryUsage };
     let bottleneck = found.map(|found| format!("bottlenecks:{}", found.bottleneck_id));
@@ -188,7 +263,7 @@ fn may_have_been_killed(case: &Case<'_>, step: &str, executions: &Executions<'_>
     retried || errors.is_some_and(|baseline| baseline.value > 0.0)
 }
 
-fn cpu(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft> {
+fn cpu(case: &Case<'_>, held: &Held<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft> {
     let bounds = &case.params.resources;
     let rows = executions.latest(MAX_EXECUTIONS);
     let request_of = |row: &u32| executions.get(&executions.samples.cpu_request, *row);
@@ -209,13 +284,17 @@ fn cpu(case: &Case<'_>, step: &str, executions: &Executions<'_>) -> Option<Draft
         return None;
     }
     let title = format!(
-        "Ask for {to:.0} millicores instead of {:.0} in {step}: the busiest of {} executions used {highest:.0} on average{}",
-        cores * 1e3,
+        "{step}: request {} instead of {}; the busiest of {} executions used {} on average{}",
+        cores_text(to),
+        cores_text(cores * 1e3),
         observed.len(),
-        expectation(&observed, cores * 1e3, to, "millicores"),
+        cores_text(highest),
+        expectation(&observed, cores * 1e3, to, Resource::Cpu),
     );
     let evidence = vec![case.history.evidence(Some(step), Metric::CpuUsage)];
-    Some(request(case, LOWER, step, "cpu_millicores", (cores * 1e3, to), title, evidence))
+    let given_back = held.given_back(step, Resource::Cpu, (cores * 1e3, to));
+    let draft = request(case, LOWER, step, "cpu_millicores", (cores * 1e3, to), title, evidence);
+    (given_back >= MIN_SHARE).then_some(Draft { given_back, ..draft })
 }
 
 fn request(
@@ -233,6 +312,7 @@ fn request(
         title,
         saving: Saving::none(case.params.replay.level),
         money: None,
+        given_back: 0.0,
         changes: Vec::new(),
         actions: vec![set(&["steps", step, "resources", resource], from, to)],
         evidence,

@@ -45,7 +45,11 @@ fn memory_is_asked_for_as_needed() {
     let highest = (0..40).map(|day| noisy(1_000.0, day)).fold(0.0, f64::max);
     let to = to.as_f64().unwrap();
     assert!(to > highest && to < 1.1 * highest, "{to} for {highest}");
-    assert!(found[0].title.contains("needs more with probability") && found[0].title.contains("MB·h"));
+    assert!(
+        found[0].title.contains("needs more with probability") && found[0].title.contains("MB·h"),
+        "{}",
+        found[0].title
+    );
     // A kill leaves a retry or an error rate: such steps are left alone.
     world.samples.attempt[0] = 2;
     world.learned("align", Metric::ErrorRate, &[]);

@@ -6,20 +6,20 @@
 //!
 //! | kind | rule | undone by replaying with |
 //! |---|---|---|
-//! | `slow_step` | the present regime's median is ≥ 1.2 × that of the fastest earlier regime, and a rank-sum test of the executions of both says p < 0.001 | the step at its earlier median |
+//! | `slow_step` | the present regime's median is ≥ 1.2 × that of the fastest earlier regime, and a rank-sum test of the executions of both says p < 0.001; without a change point the last quarter counts as the present one, for inputs of the same size and with each day as one | the step at its earlier median |
 //! | `resource_exhaustion` (step) | ≥ 5 % of executions, and at least 3, peak within 5 % of the memory that they asked for | nothing: what it costs is a risk, not time |
 //! | `resource_exhaustion` (run) | at least 80 % of the runs use the same number of slots, and without that limit ≥ 10 % would be saved | no limit |
 //! | `inefficient_algorithm` | the slope of ln duration on ln input size lies above 1.2 with its whole 95 % interval | duration growing linearly above the median size |
 //! | `sequential_dependency` | two steps with no path between them never overlap, though in ≥ 80 % of the runs the second was ready and a slot was free while the first ran; ≥ 1 % would be saved | the second starting when ready |
+//! | `api_limit` | beyond some number of calls each takes longer than those before, by an F test with p < 1e-4, and the step takes ≥ 1.2 times what it would | the step at what it would take |
 //! | `cache_miss` | ≥ 10 % of the executions with a cache key repeat a key whose result was there already | the repeats taking no time |
-//!
-//! `api_limit` is not reported: durations that grow with calls show work, not a limit, and the records hold no refusals.
 //!
 //! Severity of a slow step goes by its ratio (medium from 1.5, high from 2, critical from 4), of memory by the share of
 //! executions at the limit (medium, high from 25 %, critical from 50 %), of the others by impact (medium from 5 %, high
 //! from 15 %, critical from 30 %).
 
 pub(crate) mod algorithm;
+mod api_limit;
 pub(crate) mod cache;
 pub(crate) mod history;
 pub(crate) mod resource;
@@ -32,6 +32,7 @@ use crate::analysis::Analysis;
 use crate::graph::{Ensemble, EnsembleParams, NotReplayable, RunGraph, Saving, Scratch};
 use crate::recommend::{Bottleneck, stable_id};
 use crate::samples::Samples;
+use api_limit::Traffic;
 use history::History;
 use rayon::prelude::*;
 
@@ -63,7 +64,9 @@ pub fn bottlenecks(
     params: &BottleneckParams,
 ) -> (Vec<Bottleneck>, Vec<Skip>) {
     let histories = History::collect(graphs, samples, analyses);
-    let (found, skips): (Vec<_>, Vec<_>) = histories.par_iter().map(|history| of_workflow(history, params)).unzip();
+    let traffic = Traffic::of(samples);
+    let (found, skips): (Vec<_>, Vec<_>) =
+        histories.par_iter().map(|history| of_workflow(history, &traffic, params)).unzip();
     let mut found: Vec<Bottleneck> = found.into_iter().flatten().collect();
     found.sort_by(|a, b| {
         b.impact
@@ -94,11 +97,12 @@ pub(crate) struct Finding {
 pub(crate) struct Scene<'a, 'h> {
     pub(crate) history: &'a History<'h>,
     pub(crate) ensemble: &'a Ensemble,
+    pub(crate) traffic: &'a Traffic,
     pub(crate) min_samples: usize,
     pub(crate) min_runs: usize,
 }
 
-fn of_workflow(history: &History<'_>, params: &BottleneckParams) -> (Vec<Bottleneck>, Vec<Skip>) {
+fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckParams) -> (Vec<Bottleneck>, Vec<Skip>) {
     let mut findings = resource::memory(history, params);
     let mut skips = Vec::new();
     let mut error = 0.0;
@@ -108,6 +112,7 @@ fn of_workflow(history: &History<'_>, params: &BottleneckParams) -> (Vec<Bottlen
             let scene = Scene {
                 history,
                 ensemble: &ensemble,
+                traffic,
                 min_samples: params.min_samples,
                 min_runs: params.replay.min_runs,
             };
@@ -127,6 +132,7 @@ fn replayed_rules(scene: &Scene<'_, '_>) -> (Vec<Finding>, Vec<Skip>) {
         for found in [
             slow_step::find(scene, step, executions, &mut scratch),
             algorithm::find(scene, step, executions, &mut scratch),
+            api_limit::find(scene, step, executions, &mut scratch),
             cache::find(scene, step, executions, &mut scratch),
         ] {
             match found {

@@ -10,6 +10,8 @@ const CLOCK_TOLERANCE: f64 = 0.01;
 const MIN_HELD: f64 = 0.05;
 /// The second must start soon after the first ends, measured by how long it was held; else something else held it.
 const MAX_PAUSE: f64 = 0.25;
+/// All slots may have been busy for this share of the time that it was held; who waits for a slot finds them busy all along.
+const MAX_FULL: f64 = 0.75;
 const MIN_RUNS_HELD: f64 = 0.8;
 const MIN_IMPACT: f64 = 0.01;
 /// Pairs grow with the square of the steps.
@@ -87,16 +89,28 @@ fn end_of(runs: &[Run<'_>], first: usize, second: usize, slots: usize, min_runs:
         }
         n_runs += 1;
         sum_end += a.end_ms;
-        let free = |(from, to): (f64, f64)| running_at(run, times, from.midpoint(to)) < slots;
+        let free = |span: (f64, f64)| full_ms(run, times, span, slots) <= MAX_FULL * (span.1 - span.0);
         n_held += usize::from(b.held_by(a).is_some_and(free));
     }
     let often = n_held as f64 >= MIN_RUNS_HELD * n_runs as f64;
     (n_runs >= min_runs && often).then(|| sum_end / n_runs as f64)
 }
 
-fn running_at(run: &Recording, times: &Times, at_ms: f64) -> usize {
-    let spans = times.start_ms.iter().zip(&run.durations_ms);
-    spans.filter(|(start, duration)| **start <= at_ms && at_ms < **start + **duration).count()
+/// How long between `from` and `to` at least `slots` executions ran.
+fn full_ms(run: &Recording, times: &Times, (from, to): (f64, f64), slots: usize) -> f64 {
+    let spans = times.start_ms.iter().zip(&run.durations_ms).map(|(start, ms)| (start.max(from), (start + ms).min(to)));
+    let mut events: Vec<(f64, bool)> =
+        spans.filter(|(start, end)| start < end).flat_map(|(start, end)| [(start, true), (end, false)]).collect();
+    events.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let (mut running, mut since, mut full_ms) = (0_usize, from, 0.0);
+    for (at, starts) in events {
+        if running >= slots {
+            full_ms += at - since;
+        }
+        since = at;
+        running = if starts { running + 1 } else { running.saturating_sub(1) };
+    }
+    full_ms
 }
 
 /// (n_steps,): cached and absent steps are none.

@@ -1,12 +1,13 @@
 //! A step that is slower than it was.
 
 use super::history::Executions;
-use super::statistics::{median, rank_sum_p};
+use super::statistics::{median, rank_sum_p, robust_slope};
 use super::{Finding, Scene, duration_text, instant_text, percent, severity};
 use crate::analysis::Analysis;
 use crate::graph::{Change, NotReplayable, Scratch};
 use crate::series::Metric;
 use crate::units::DAY_US;
+use std::collections::BTreeMap;
 
 /// Slower by less is within what users call normal.
 const MIN_RATIO: f64 = 1.2;
@@ -15,6 +16,8 @@ const MAX_P_VALUE: f64 = 0.001;
 const MIN_REGIME: usize = 8;
 /// Medians and ranks of more executions cost time and change nothing.
 const MAX_REGIME: usize = 2_000;
+/// Sizes count where so many executions know them.
+const KNOWN_SIZES: f64 = 0.9;
 /// Without a change point the last quarter is compared, which must hold a whole week: a weekend is not a degradation.
 const MIN_SPAN_US: i64 = 28 * DAY_US;
 
@@ -54,7 +57,12 @@ pub(crate) fn slowdown(executions: &Executions<'_>, analysis: &Analysis) -> Opti
     let (before_ms, reference) =
         earlier.map(|rows| (median_ms(executions, &rows), rows)).min_by(|a, b| a.0.total_cmp(&b.0))?;
     let after_ms = median_ms(executions, &present);
-    let p_value = rank_sum_p(&durations(executions, &reference), &durations(executions, &present));
+    let (before_ms, p_value) = if at_change_point {
+        (before_ms, rank_sum_p(&durations(executions, &reference), &durations(executions, &present)))
+    } else {
+        let (ratio, p_value) = drift(executions, &reference, &present);
+        (after_ms / ratio, p_value)
+    };
     (after_ms >= MIN_RATIO * before_ms && p_value < MAX_P_VALUE).then(|| Slowdown {
         before_ms,
         after_ms,
@@ -63,6 +71,33 @@ pub(crate) fn slowdown(executions: &Executions<'_>, analysis: &Analysis) -> Opti
         input_ratio: input_ratio(executions, &reference, &present),
         at_change_point,
     })
+}
+
+/// How much slower `after` is than `before` for inputs of the same size, where sizes are known, and a rank-sum test of that
+/// over days: executions of one day share their load and often their run, so each day counts once.
+fn drift(executions: &Executions<'_>, before: &[u32], after: &[u32]) -> (f64, f64) {
+    let size = |row: &u32| executions.get(&executions.samples.input_bytes, *row).ln();
+    let sized: Vec<(f64, f64)> = (before.iter().chain(after))
+        .map(|row| (size(row), executions.duration_ms(*row).ln()))
+        .filter(|(size, _)| size.is_finite())
+        .collect();
+    let (x, y): (Vec<f64>, Vec<f64>) = sized.into_iter().unzip();
+    let known = x.len() as f64 >= KNOWN_SIZES * (before.len() + after.len()) as f64;
+    let growth = robust_slope(&x, &y, 0.95).filter(|_| known).map_or(0.0, |slope| slope.value);
+    let of_size = |row: &u32| {
+        let explained = growth * size(row);
+        executions.duration_ms(*row).ln() - if explained.is_finite() { explained } else { 0.0 }
+    };
+    let by_day = |rows: &[u32]| -> Vec<f64> {
+        let mut days: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+        for row in rows {
+            days.entry(executions.started_us(*row).div_euclid(DAY_US)).or_default().push(of_size(row));
+        }
+        days.into_values().map(|mut day| median(&mut day)).collect()
+    };
+    let (mut before, mut after) = (by_day(before), by_day(after));
+    let p_value = rank_sum_p(&before, &after);
+    ((median(&mut after) - median(&mut before)).exp(), p_value)
 }
 
 fn last_quarter((first, last): (i64, i64)) -> Option<i64> {

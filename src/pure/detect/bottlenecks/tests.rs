@@ -68,6 +68,16 @@ fn without_a_change_point_the_last_quarter_of_a_long_window_counts() {
 }
 
 #[test]
+fn larger_inputs_are_no_drift() {
+    // The input grows with the days, and the time with the input.
+    let growth = |day: usize| 1.0 + day as f64 / 60.0;
+    let shown = |day: usize, _: &str| Shown { input_bytes: 1e6 * growth(day), ..NOTHING };
+    let mut grown = World::of(60, |day| diamond(noisy(30.0 * growth(day), day)), shown);
+    grown.learned("align", Metric::ExecutionTime, &[]);
+    assert_eq!(find(&grown).0, []);
+}
+
+#[test]
 fn a_slow_step_that_nobody_waits_for_costs_nothing() {
     let index = |day: usize| noisy(if day < 30 { 5.0 } else { 20.0 }, day);
     let run = |day| {
