@@ -1,4 +1,5 @@
 //! Experiments of a run beside what `experiment` says of the same rows, and what can't be believed of them.
+#![expect(clippy::cast_possible_wrap, clippy::float_cmp, reason = "small whole numbers")]
 
 use crate::workplace::{Workplace, numbers, texts};
 use chrono::{DateTime, TimeDelta, Utc};
