@@ -1,42 +1,28 @@
 //! `paceline change-points`: when the series of any table changed their level.
 
 use super::output::{Format, print, table};
-use super::table::{Ending, ResultTable, read};
+use super::series_table::{DEFAULT_ID, DEFAULT_TIME, SeriesTable, left_out, name, tell};
+use super::table::{Ending, ResultTable};
 use crate::error::{Error, Result};
-use crate::ingest::any::AnyTable;
-use crate::pure::columns::{Clock, Instants, Words};
+use crate::pure::columns::{Clock, Instants};
 use crate::pure::detect::change_points::{ChangePointParams, Shift, change_points_of_sequences};
-use crate::pure::detect::sequences::{Points, Sequence, sequences};
+use crate::pure::detect::sequences::Sequence;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// What the columns are called where nobody says.
-const DEFAULT_ID: &str = "unique_id";
-const DEFAULT_TIME: &str = "ds";
 /// Fewest points of a regime: benchmarks are few, and are repeated with care. (Days of a job, which may all hang on one
 /// incident, need more.)
 const MIN_SEGMENT: usize = 3;
-/// Series that are told of one by one.
-const MAX_TOLD: usize = 20;
 
 /// Find when series changed their level; a false discovery rate holds over all of them.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ChangePointsArgs {
-    /// Points of series, one a row: Parquet or CSV.
-    input: PathBuf,
+    #[command(flatten)]
+    table: SeriesTable,
     /// Where the change points go: .parquet or .csv, one a row.
     #[arg(long, value_name = "F")]
     out: PathBuf,
-    /// The column that names the series [default: unique_id; without it all rows are of one series].
-    #[arg(long, value_name = "COLUMN")]
-    id: Option<String>,
-    /// The column that orders points: dates with times, or numbers [default: ds; without it the order of the rows].
-    #[arg(long, value_name = "COLUMN")]
-    time: Option<String>,
-    /// The column of values.
-    #[arg(long, value_name = "COLUMN", default_value = "y")]
-    target: String,
     /// Smallest change worth telling, relative to the level: 0.05 is 5 %.
     #[arg(long, value_name = "SHARE", default_value_t = ChangePointParams::default().min_effect, value_parser = parse_effect)]
     min_effect: f64,
@@ -85,13 +71,7 @@ struct Found<'a> {
 
 fn find(args: &ChangePointsArgs) -> Result<u8> {
     Ending::of(&args.out)?;
-    let wanted = [args.id.as_deref().unwrap_or(DEFAULT_ID), args.time.as_deref().unwrap_or(DEFAULT_TIME), &args.target];
-    let input = read(&args.input, &wanted)?;
-    let ids = ids(&input, args)?;
-    let times = times(&input, args)?;
-    let values = input.numbers(&args.target)?;
-    let series = sequences(Points { ids: ids.as_ref(), times: times.as_ref(), values: &values });
-    let clock = times.as_ref().map_or(Clock::Integer, |times| times.clock);
+    let (series, clock) = args.table.series()?;
     let ChangePointsArgs { min_effect, min_segment, fdr, .. } = *args;
     let params = ChangePointParams { min_effect, min_segment, fdr, ..ChangePointParams::default() };
     tell_of_skips(&series, &params);
@@ -110,48 +90,17 @@ fn find(args: &ChangePointsArgs) -> Result<u8> {
     Ok(0)
 }
 
-fn ids(input: &AnyTable, args: &ChangePointsArgs) -> Result<Option<Words>> {
-    match &args.id {
-        None if !input.has(DEFAULT_ID) => {
-            tracing::warn!("there is no column {DEFAULT_ID:?}: all rows are taken for one series; name one with --id");
-            Ok(None)
-        }
-        name => input.words(name.as_deref().unwrap_or(DEFAULT_ID)).map(Some),
-    }
-}
-
-fn times(input: &AnyTable, args: &ChangePointsArgs) -> Result<Option<Instants>> {
-    match &args.time {
-        None if !input.has(DEFAULT_TIME) => {
-            tracing::warn!("there is no column {DEFAULT_TIME:?}: rows are taken in their order; name one with --time");
-            Ok(None)
-        }
-        name => input.instants(name.as_deref().unwrap_or(DEFAULT_TIME)).map(Some),
-    }
-}
-
 /// What was not looked at, or not as it stands.
 fn tell_of_skips(series: &[Sequence], params: &ChangePointParams) {
     let told: Vec<String> = series.iter().flat_map(|one| remarks(one, params.min_values())).collect();
-    for remark in told.iter().take(MAX_TOLD) {
-        tracing::warn!("{remark}");
-    }
-    if let Some(more) = told.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
-        tracing::warn!("{more} more such remarks on other series");
-    }
+    tell(&told);
 }
 
 fn remarks(series: &Sequence, needed: usize) -> Vec<String> {
-    let Sequence { values, n_shared, n_untimed, n_unknown, .. } = series;
+    let Sequence { values, n_unknown, .. } = series;
     let name = name(series);
     let n = values.len() - n_unknown;
-    let mut remarks = Vec::new();
-    if *n_untimed > 0 {
-        remarks.push(format!("series {name}: {n_untimed} rows without a time are left out"));
-    }
-    if *n_shared > 0 {
-        remarks.push(format!("series {name}: {n_shared} rows share their time with others; each time counts as one point, the median of its distinct values"));
-    }
+    let mut remarks = left_out(series);
     let mut known = values.iter().filter(|value| value.is_finite());
     if n < needed {
         remarks.push(format!("series {name}: skipped, {n} known values, {needed} needed"));
@@ -159,10 +108,6 @@ fn remarks(series: &Sequence, needed: usize) -> Vec<String> {
         remarks.push(format!("series {name}: skipped, its {n} known values are all equal"));
     }
     remarks
-}
-
-fn name(series: &Sequence) -> String {
-    series.id.as_ref().map_or_else(|| "without a name".to_owned(), |id| format!("{id:?}"))
 }
 
 fn write(args: &ChangePointsArgs, found: &[Found<'_>], clock: Clock) -> Result<()> {

@@ -1,12 +1,12 @@
 //! `paceline forecast`: what comes next in the series of any table.
 
 use super::output::{Format, print, table};
-use super::table::{Ending, ResultTable, read};
+use super::series_table::{DEFAULT_ID, DEFAULT_TIME, MAX_TOLD, SeriesTable, left_out, name, tell};
+use super::table::{Ending, ResultTable};
 use crate::error::{Error, Result};
-use crate::ingest::any::AnyTable;
 use crate::jobs::progress::Progress;
-use crate::pure::columns::{Clock, Instants, Words};
-use crate::pure::detect::sequences::{Points, Sequence, sequences};
+use crate::pure::columns::{Clock, Instants};
+use crate::pure::detect::sequences::Sequence;
 use crate::pure::forecast::capacity::{capacity_levels, exhaustion, shortages};
 use crate::pure::forecast::sequence::{SequenceForecast, SequenceParams, forecast_sequence};
 use crate::pure::forecast::{CandidateScore, HorizonCoverage};
@@ -15,31 +15,17 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// What the columns are called where nobody says.
-const DEFAULT_ID: &str = "unique_id";
-const DEFAULT_TIME: &str = "ds";
 /// Coverage of the interval of the step of exhaustion: the level of all intervals that nobody asks for otherwise.
 const EXHAUSTION_LEVEL: Level = Level::DEFAULT;
-/// Series that are told of one by one.
-const MAX_TOLD: usize = 20;
 
 /// Forecast what follows each series, with intervals; models are weighed by a backtest on the series itself.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ForecastArgs {
-    /// Points of series, one a row: Parquet or CSV.
-    input: PathBuf,
+    #[command(flatten)]
+    table: SeriesTable,
     /// Where the forecasts go: .parquet or .csv, one row a series, step and level.
     #[arg(long, value_name = "F")]
     out: PathBuf,
-    /// The column that names the series [default: unique_id; without it all rows are of one series].
-    #[arg(long, value_name = "COLUMN")]
-    id: Option<String>,
-    /// The column that orders points: dates with times, or numbers [default: ds; without it the order of the rows].
-    #[arg(long, value_name = "COLUMN")]
-    time: Option<String>,
-    /// The column of values.
-    #[arg(long, value_name = "COLUMN", default_value = "y")]
-    target: String,
     /// Steps to forecast.
     #[arg(long, value_name = "H")]
     horizon: usize,
@@ -91,14 +77,7 @@ fn forecast_all(args: &ForecastArgs) -> Result<u8> {
     args.scores.as_deref().map(Ending::of).transpose()?;
     args.plan.as_deref().map(Ending::of).transpose()?;
     let params = params(args)?;
-    let wanted = [args.id.as_deref().unwrap_or(DEFAULT_ID), args.time.as_deref().unwrap_or(DEFAULT_TIME), &args.target];
-    let input = read(&args.input, &wanted)?;
-    let ids = ids(&input, args)?;
-    let times = times(&input, args)?;
-    let values = input.numbers(&args.target)?;
-    let series = sequences(Points { ids: ids.as_ref(), times: times.as_ref(), values: &values });
-    let clock = times.as_ref().map_or(Clock::Integer, |times| times.clock);
-    drop((input, ids, times, values));
+    let (series, clock) = args.table.series()?;
     let progress = Progress::of("series", series.len());
     let found: Vec<_> = series
         .into_par_iter()
@@ -149,49 +128,6 @@ fn params(args: &ForecastArgs) -> Result<SequenceParams> {
     }
     let seasons = (!args.season.is_empty()).then(|| args.season.clone());
     Ok(SequenceParams { horizon: args.horizon, levels, seasons })
-}
-
-fn ids(input: &AnyTable, args: &ForecastArgs) -> Result<Option<Words>> {
-    match &args.id {
-        None if !input.has(DEFAULT_ID) => {
-            tracing::warn!("there is no column {DEFAULT_ID:?}: all rows are taken for one series; name one with --id");
-            Ok(None)
-        }
-        name => input.words(name.as_deref().unwrap_or(DEFAULT_ID)).map(Some),
-    }
-}
-
-fn times(input: &AnyTable, args: &ForecastArgs) -> Result<Option<Instants>> {
-    match &args.time {
-        None if !input.has(DEFAULT_TIME) => {
-            tracing::warn!("there is no column {DEFAULT_TIME:?}: rows are taken in their order; name one with --time");
-            Ok(None)
-        }
-        name => input.instants(name.as_deref().unwrap_or(DEFAULT_TIME)).map(Some),
-    }
-}
-
-fn tell(remarks: &[String]) {
-    for remark in remarks.iter().take(MAX_TOLD) {
-        tracing::warn!("{remark}");
-    }
-    if let Some(more) = remarks.len().checked_sub(MAX_TOLD).filter(|more| *more > 0) {
-        tracing::warn!("{more} more such remarks on other series");
-    }
-}
-
-/// Rows that a series was forecast without.
-fn left_out(series: &Sequence) -> Vec<String> {
-    let Sequence { n_shared, n_untimed, .. } = series;
-    let untimed = (*n_untimed > 0).then(|| format!("{n_untimed} rows without a time are left out"));
-    let shared = (*n_shared > 0).then(|| {
-        format!("{n_shared} rows share their time with others; each time counts as one point, the median of its distinct values")
-    });
-    [untimed, shared].into_iter().flatten().map(|remark| format!("series {}: {remark}", name(series))).collect()
-}
-
-fn name(series: &Sequence) -> String {
-    series.id.as_ref().map_or_else(|| "without a name".to_owned(), |id| format!("{id:?}"))
 }
 
 fn write(args: &ForecastArgs, found: &[Forecasted], clock: Clock) -> Result<()> {

@@ -21,6 +21,7 @@ pub mod report;
 pub mod results;
 pub mod run;
 pub mod schedule;
+pub mod series_table;
 pub mod table;
 mod target;
 pub mod train;

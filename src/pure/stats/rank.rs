@@ -179,7 +179,7 @@ fn sen_ranks(n: usize, half_width: f64) -> (usize, usize) {
 }
 
 /// By how much autocorrelation widens the variance of Kendall's S: that of a first-order process whose ranks have the
-/// lag-one correlation of the `residuals` (bias-corrected, and never negative).
+/// lag-one correlation of the `residuals` (bias-corrected, never negative, and one standard error more).
 ///
 /// Hamed and Rao, "A modified Mann-Kendall trend test for autocorrelated data", J. Hydrology 204 (1998), eq. 7, with
 /// ρᵢ = ρ₁ⁱ, because correlations at long lags are noise in a few dozen values.
@@ -193,7 +193,9 @@ pub fn rank_inflation(residuals: &[f64]) -> f64 {
     let (ranks, _) = mid_ranks(residuals);
     let rho = lag_one(&ranks);
     // A detrended series' lag-one correlation is low by (1 + 4ρ)/n (Kendall's bias, twice for the fitted line).
-    let rho = ((n * rho + 2.0) / (n - 4.0).max(1.0)).clamp(0.0, 0.95);
+    let rho = ((n * rho + 2.0) / (n - 4.0).max(1.0)).clamp(-1.0, 1.0);
+    // A few dozen values tell it only so well, and too low a one is the costlier mistake: one standard error is added.
+    let rho = (rho + ((1.0 - rho * rho) / n).sqrt()).clamp(0.0, 0.98);
     let (mut sum, mut power, mut lag) = (0.0, rho, 1.0);
     while lag < n - 2.0 && power > 1e-6 {
         sum += (n - lag) * (n - lag - 1.0) * (n - lag - 2.0) * power;
