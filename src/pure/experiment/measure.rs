@@ -450,7 +450,10 @@ impl<'a> Outcomes<'a> {
             .then(|| format!("{} units are in more than one arm and are compared with themselves", self.shared_units));
         let fewest = [arm, control].map(|arm| self.units_of(arm)).into_iter().min().unwrap_or(0);
         let of_mean = if fewest < VERY_FEW {
-            Some(format!("with {fewest} units in an arm only large effects can show"))
+            Some(format!(
+                "with {fewest} units in an arm only large effects can show, and an interval may miss the truth more often than \
+                 it says"
+            ))
         } else if is_mean {
             caution::of_mean(fewest as u64, [arm, control].map(|arm| caution::skewness_of_mean(&values(arm))))
         } else {
