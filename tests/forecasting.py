@@ -18,10 +18,13 @@ import time
 import numpy as np
 import polars as pl
 
+from simulated_series import KINDS
+
 
 class Bench:
-    def __init__(self, paceline, data, rollup, with_rivals):
+    def __init__(self, paceline, data, rollup, with_rivals, simulations):
         self.paceline, self.data, self.rollup, self.rivals = paceline, data, rollup, with_rivals
+        self.simulations = simulations
         self.folder = tempfile.mkdtemp(prefix="forecasting-")
         self.cpu_s = self.wall_s = self.peak_mb = 0.0
 
@@ -128,49 +131,27 @@ def daily(bench):
 
 
 def simulated(bench):
-    """Series of a known process; the true model knows its parameters and its states."""
-    def of(kind, rng, n, horizon):
-        total, noise = n + horizon, rng.normal(size=n + horizon)
-        if kind == "level":
-            alpha, level, y = rng.uniform(0.05, 0.6), 100.0, np.empty(total)
-            for i in range(total):
-                y[i] = level + noise[i]
-                level += alpha * noise[i] if i < n else 0.0
-            level_at_n = y[n - 1] - noise[n - 1] + alpha * noise[n - 1]
-            future = np.empty(horizon)
-            state = level_at_n
-            for i in range(horizon):
-                future[i] = state + noise[n + i]
-                state += alpha * noise[n + i]
-            return np.r_[y[:n], future], np.full(horizon, level_at_n)
-        if kind == "theta":
-            drift, alpha, level, y = rng.normal() * 0.1, rng.uniform(0.1, 0.5), 100.0, np.empty(total)
-            for i in range(total):
-                y[i] = level + noise[i]
-                if i == n - 1:
-                    known = level + drift + alpha * noise[i]
-                level += drift + alpha * noise[i]
-            return y, known + drift * np.arange(horizon)
-        season = dict(week=7, day=24, year=52, none=1)[kind]
-        profile = rng.normal(size=season) * (3.0 if season > 1 else 0.0)
-        truth = 100 + profile[np.arange(total) % season]
-        return truth + noise, truth[n:]
-
-    for kind, n, horizon in (("level", 60, 14), ("level", 300, 14), ("theta", 60, 14), ("theta", 300, 14),
-                             ("week", 70, 14), ("week", 365, 30), ("day", 500, 48), ("year", 260, 26),
-                             ("none", 60, 30), ("none", 365, 30)):
+    """Errors over those of the true form fitted to the same values, and of the truth with its states."""
+    for kind, n, horizon, season, process, fitted in KINDS:
         rng = np.random.default_rng(11)
-        pairs = [of(kind, rng, n, horizon) for _ in range(300)]
-        train = {f"s{i:03d}": y[:n] for i, (y, _) in enumerate(pairs)}
-        test = {f"s{i:03d}": y[n:] for i, (y, _) in enumerate(pairs)}
-        exact = {f"s{i:03d}": np.repeat(truth[:, None], 3, axis=1) for i, (_, truth) in enumerate(pairs)}
-        ours, best = scores(train, test, bench.forecast(train, horizon), 1), scores(train, test, exact, 1)
-        tell(set="simulated", kind=kind, length=n, ratio_to_truth=ours["mase"] / best["mase"], cover95=ours["cover95"])
+        pairs = {f"s{i:03d}": process(rng, n, horizon) for i in range(bench.simulations)}
+        train, test = ({key: part(y) for key, (y, _) in pairs.items()} for part in (lambda y: y[:n], lambda y: y[n:]))
+
+        def points(of):
+            return {key: np.repeat(np.asarray(of(key))[:, None], 3, axis=1) for key in pairs}
+
+        exact = scores(train, test, points(lambda key: pairs[key][1]), 1)["mase"]
+        form = scores(train, test, points(lambda key: fitted(train[key], horizon, season)), 1)["mase"]
+
+        def told(method, found):
+            score = scores(train, test, found, 1)
+            tell(set="simulated", kind=kind, length=n, method=method, over_fitted_form=score["mase"] / form,
+                 over_known_states=score["mase"] / exact, cover95=score["cover95"])
+
+        told("paceline", bench.forecast(train, horizon))
         if bench.rivals:
-            season = dict(week=7, day=24, year=52).get(kind, 1)
-            for name, _, found in by_rivals(train, horizon, season, ("AutoTheta",)):
-                tell(set="simulated", kind=kind, length=n, method=name,
-                     ratio_to_truth=scores(train, test, found, 1)["mase"] / best["mase"])
+            for name, _, found in by_rivals(train, horizon, season, ("AutoTheta", "AutoETS")):
+                told(name, found)
 
 
 def many(bench):
@@ -197,9 +178,10 @@ def main():
     arguments.add_argument("--data", required=True)
     arguments.add_argument("--rollup")
     arguments.add_argument("--rivals", action="store_true")
+    arguments.add_argument("--simulations", type=int, default=300, help="series of each kind")
     arguments.add_argument("parts", nargs="*", default=[])
     given = arguments.parse_args()
-    bench = Bench(os.path.abspath(given.paceline), given.data, given.rollup, given.rivals)
+    bench = Bench(os.path.abspath(given.paceline), given.data, given.rollup, given.rivals, given.simulations)
     for part in given.parts or [part for part in parts if part != "daily" or given.rollup]:
         parts[part](bench)
 

@@ -9,6 +9,8 @@ use crate::stats::robust;
 
 /// Expected size of a coefficient.
 const COEFFICIENT: f64 = 0.3;
+/// Expected size of a drift, in sigmas of the changes.
+const DRIFT: f64 = 0.1;
 /// Residuals beyond this many sigmas count less (Huber 1964: 95 % efficient under normal noise).
 const BEND: f64 = 1.345;
 /// Rounds of reweighting of the first fit; later ones start from it.
@@ -27,6 +29,8 @@ pub(super) struct Lags {
     /// Rows that are learned from, latest first; all if none.
     window: Option<usize>,
     season: usize,
+    /// Whether changes are regressed on earlier changes, and not values on values.
+    of_changes: bool,
 }
 
 impl Lags {
@@ -46,7 +50,12 @@ impl Lags {
         }
         lags.sort_unstable();
         lags.dedup();
-        Self { lags, window, season: seasons.first().copied().unwrap_or(1) }
+        Self { lags, window, season: seasons.first().copied().unwrap_or(1), of_changes: false }
+    }
+
+    /// The same of changes: a level that wanders returns nowhere.
+    pub(super) fn of_changes(self) -> Self {
+        Self { of_changes: true, ..self }
     }
 
     fn longest(&self) -> usize {
@@ -65,7 +74,8 @@ impl Lags {
         let shown: Vec<String> =
             runs.map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") }).collect();
         let window = self.window.map(|rows| format!("; last {rows}")).unwrap_or_default();
-        format!("ar({}{window})", shown.join(","))
+        let what = if self.of_changes { "ari" } else { "ar" };
+        format!("{what}({}{window})", shown.join(","))
     }
 }
 
@@ -81,13 +91,22 @@ pub(super) fn paths(
         return None;
     }
     let filled = filled(values, lags.season);
-    let mut regression = Regression::new(values, &filled, lags, first)?;
+    let steps = |values: &[f64]| std::iter::once(f64::NAN).chain(values.windows(2).map(|w| w[1] - w[0])).collect();
+    let changes: Vec<f64> = if lags.of_changes { steps(values) } else { Vec::new() };
+    let mut regression = if lags.of_changes {
+        let steps: Vec<f64> = steps(&filled);
+        let known: Vec<f64> = steps.iter().map(|step| if step.is_nan() { 0.0 } else { *step }).collect();
+        Regression::new(&changes, &known, lags, first)?
+    } else {
+        Regression::new(values, &filled, lags, first)?
+    };
     let forecast = |(position, &origin): (usize, &usize)| {
         let is_last = position + 1 == origins.len();
         if position.is_multiple_of(origins.len().div_ceil(LEARNINGS)) || is_last {
             regression.learn_up_to(origin, if position == 0 || is_last { ROUNDS } else { 1 });
         }
-        regression.path(origin, reach(origin))
+        let path = regression.path(origin, reach(origin));
+        if lags.of_changes { path.summed(filled.get(origin - 1).copied().unwrap_or(0.0)) } else { path }
     };
     Some(origins.iter().enumerate().map(forecast).collect())
 }
@@ -125,7 +144,7 @@ struct Regression<'a> {
 impl<'a> Regression<'a> {
     fn new(values: &'a [f64], filled: &[f64], lags: &'a Lags, first: usize) -> Option<Self> {
         let known = filled.get(..first)?;
-        let centre = known.iter().sum::<f64>() / known.len().max(1) as f64;
+        let centre = if lags.of_changes { 0.0 } else { known.iter().sum::<f64>() / known.len().max(1) as f64 };
         let k = lags.lags.len() + 1;
         Some(Self {
             values,
@@ -221,6 +240,9 @@ impl<'a> Regression<'a> {
         let solve_with = |ridge: f64, gram: &[f64], right: &[f64]| {
             let (mut gram, mut right) = (gram.to_vec(), right.to_vec());
             (0..k - 1).for_each(|i| gram[i * k + i] += ridge + JITTER * mean_square);
+            if self.lags.of_changes {
+                gram[k * k - 1] += DRIFT.powi(-2);
+            }
             solve(&mut gram, &mut right);
             right
         };
@@ -253,7 +275,37 @@ impl<'a> Regression<'a> {
             ahead.push((sum + constant).clamp(self.bounds.0, self.bounds.1));
         }
         ahead.iter_mut().for_each(|v| *v += self.centre);
-        Path { spread: vec![1.0; horizon], point: ahead }
+        Path { spread: self.spread(horizon), point: ahead }
+    }
+
+    /// Growth of the error's standard deviation: the root of the summed squares of what a shock leaves behind (Box and
+    /// Jenkins' psi weights), of its running sums where changes are regressed.
+    fn spread(&self, horizon: usize) -> Vec<f64> {
+        let mut shock: Vec<f64> = Vec::with_capacity(horizon);
+        let (mut variance, mut sum) = (0.0_f64, 0.0);
+        let mut spread = Vec::with_capacity(horizon);
+        for step in 0..horizon {
+            let before = |lag: usize| step.checked_sub(lag).and_then(|at| shock.get(at)).copied().unwrap_or(0.0);
+            let earlier: f64 = self.lags.lags.iter().zip(&self.coefficients).map(|(&lag, b)| b * before(lag)).sum();
+            let now = if step == 0 { 1.0 } else { earlier.clamp(-1.0, 1.0) };
+            shock.push(now);
+            sum += now;
+            variance += if self.lags.of_changes { sum * sum } else { now * now };
+            spread.push(variance.sqrt());
+        }
+        spread
+    }
+}
+
+impl Path {
+    /// The path of a level at `start` that changes by this one's points.
+    fn summed(mut self, start: f64) -> Self {
+        let mut level = start;
+        for point in &mut self.point {
+            level += *point;
+            *point = level;
+        }
+        self
     }
 }
 

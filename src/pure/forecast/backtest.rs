@@ -3,7 +3,8 @@
 
 use super::Path;
 use super::autoregression::{self, Lags};
-use super::ets::Ets;
+use super::ets::Mixture;
+use super::intermittent::{Method, is_intermittent};
 use super::line::Line;
 use super::naive::{seasonal_mean, seasonal_naive};
 use super::season::{Profiles, without_spikes};
@@ -38,6 +39,8 @@ pub(super) enum Candidate {
     Line,
     /// Regression on earlier values.
     Autoregression(Lags),
+    /// The mean of demand that mostly is none.
+    Intermittent(Method),
 }
 
 /// From where, and how far, candidates are tried. `values` are on the scale of the models, NaN = gap.
@@ -51,6 +54,8 @@ pub(super) struct Backtest<'a> {
     /// Ascending; the last is the end of the values.
     pub(super) origins: Vec<usize>,
     pub(super) horizon: usize,
+    /// Whether values mostly are zero: then their mean is forecast.
+    pub(super) is_intermittent: bool,
 }
 
 /// A candidate's forecasts from each origin.
@@ -74,8 +79,11 @@ impl<'a> Backtest<'a> {
         let span = (n / 2).min((4 * horizon).max(max_origins));
         let first = (n - span).max(seasons.last().map_or(1, |longest| 2 * longest)).max(3).min(n);
         let stride = stride((n - first).div_ceil(max_origins.max(1)), &seasons);
-        let seen = without_spikes(values, &seasons);
-        Self { values, seen, seasons, origins: (first..n).step_by(stride).chain([n]).collect(), horizon }
+        let is_intermittent = is_intermittent(values, seasons.first().copied().unwrap_or(1));
+        // Where values mostly are zero, the others are what counts and no spikes.
+        let seen = if is_intermittent { values.to_vec() } else { without_spikes(values, &seasons) };
+        let origins = (first..n).step_by(stride).chain([n]).collect();
+        Self { values, seen, seasons, origins, horizon, is_intermittent }
     }
 
     /// Every candidate that the values allow, tried; the naive ones first, the longest season before the others.
@@ -85,9 +93,15 @@ impl<'a> Backtest<'a> {
 
     fn candidates(&self) -> Vec<Candidate> {
         let seasons = &self.seasons;
-        let naive = seasons.iter().rev().chain([&1]).map(|&season| Candidate::SeasonalNaive(season));
+        // Where most values are zero, the last one is too, or is what will hardly come again.
+        let last: &[usize] = if self.is_intermittent { &[] } else { &[1] };
+        let naive = seasons.iter().rev().chain(last).map(|&season| Candidate::SeasonalNaive(season));
         let means = seasons.iter().rev().map(|&season| Candidate::SeasonalMean(season));
         let mut candidates: Vec<Candidate> = naive.chain(means).collect();
+        if self.is_intermittent {
+            candidates.extend(Method::ALL.map(Candidate::Intermittent));
+            return candidates;
+        }
         candidates.extend([Candidate::Ets, Candidate::Theta(seasons.clone()), Candidate::Line]);
         if seasons.len() > 1 {
             candidates.push(Candidate::Theta(seasons.iter().copied().take(1).collect()));
@@ -96,6 +110,9 @@ impl<'a> Backtest<'a> {
         if let Some(longest) = seasons.last() {
             lags.push(Lags::of(0, seasons, None));
             lags.push(Lags::of(RECENT_LAGS, seasons, Some(RECENT_SEASONS * longest)));
+        }
+        if seasons.is_empty() {
+            lags.push(Lags::of(RECENT_LAGS, seasons, None).of_changes());
         }
         candidates.extend(lags.into_iter().map(Candidate::Autoregression));
         candidates
@@ -110,6 +127,7 @@ impl<'a> Backtest<'a> {
             Candidate::SeasonalMean(season) => {
                 (format!("seasonal_mean({season})"), self.walk(|known, h| seasonal_mean(known, *season, CYCLES, h))?)
             }
+            Candidate::Intermittent(method) => (method.name().to_owned(), self.walk(|known, h| method.path(known, h))?),
             Candidate::Ets => self.ets_trial()?,
             Candidate::Theta(seasons) => {
                 let name = seasons.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
@@ -125,6 +143,14 @@ impl<'a> Backtest<'a> {
         };
         let is_naive = matches!(candidate, Candidate::SeasonalNaive(_));
         Some(Trial { model, is_naive, paths })
+    }
+
+    /// Growth of errors, relative to those from the end, by what was learned from fewer values: level, slope and each
+    /// phase of a season add their share of the noise to the variance.
+    pub(super) fn doubt(&self, origin: usize) -> f64 {
+        let learned = (2 + self.seasons.last().copied().unwrap_or(0)) as f64;
+        let variance = |n: usize| 1.0 + learned / n.max(1) as f64;
+        (variance(origin) / variance(self.values.len())).sqrt()
     }
 
     /// How far is forecast from an origin.
@@ -150,16 +176,14 @@ impl<'a> Backtest<'a> {
             let known = self.seen.get(..*block.first()?)?;
             let profiles = if as_states { Profiles::none() } else { Profiles::of(known, &self.seasons) };
             let rest = profiles.without(&self.seen);
-            let ets = Ets::best(rest.get(..known.len())?, if as_states { &self.seasons } else { &[] })?;
-            let (mut state, mut seen) = (ets.start(), 0);
+            let mut ets = Mixture::fit(rest.get(..known.len())?, if as_states { &self.seasons } else { &[] })?;
             for &origin in block {
-                ets.advance(&mut state, &rest, seen, origin);
-                seen = origin;
-                let mut path = ets.path(&state, origin, self.reach(origin));
+                ets.advance(&rest, origin);
+                let mut path = ets.path(self.reach(origin));
                 path.point.iter_mut().enumerate().for_each(|(ahead, point)| *point += profiles.at(origin + ahead));
                 paths.push(path);
             }
-            name = ets.form.name();
+            name = ets.name();
         }
         let seasons = self.seasons.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         Some((if as_states { name } else { format!("mstl({seasons}) {name}") }, paths))

@@ -4,11 +4,14 @@
 
 use super::Path;
 use super::backtest::{Backtest, Trial};
-use super::intervals::HeldOut;
+use super::intervals::{HeldOut, independent};
 use super::scale::Scale;
 
-/// Weights fall with this power of the error.
-const POWER: i32 = 3;
+/// Weights fall with a power of the error: half the number of independent errors, as the likelihood of errors of unknown
+/// size would do (Laplace's: the error to the minus n), tempered, since the best of many is best by luck as well.
+const POWER_EACH: f64 = 0.5;
+/// Least power, that of Bates and Granger, and most.
+const POWERS: (f64, f64) = (2.0, 10.0);
 /// A candidate of less weight has no say.
 const MIN_WEIGHT: f64 = 0.02;
 
@@ -27,6 +30,8 @@ pub(super) struct Contender {
     pub(super) held_out: Vec<HeldOut>,
     /// Mean absolute error of `held_out`.
     pub(super) error: f64,
+    /// What it is weighed by: `error`; the root of the mean square where a mean is forecast and no middle value.
+    pub(super) loss: f64,
 }
 
 impl Contender {
@@ -37,6 +42,7 @@ impl Contender {
         let path = paths.pop()?;
         let mut held_out = Vec::new();
         for (&origin, path) in backtest.origins.iter().zip(&paths) {
+            let doubt = backtest.doubt(origin);
             let actuals = backtest.values.iter().skip(origin);
             let known = actuals.zip(path.point.iter().zip(&path.spread)).enumerate().filter(|(_, (v, _))| !v.is_nan());
             held_out.extend(known.map(|(ahead, (&actual, (&forecast, &spread)))| HeldOut {
@@ -44,16 +50,22 @@ impl Contender {
                 ahead,
                 forecast,
                 actual: scale.back(actual),
-                spread,
+                spread: spread * doubt,
             }));
         }
         let error = mean_error(&held_out)?;
-        Self { model, is_naive, is_combination: false, weight: 0.0, path, held_out, error }.checked()
+        let loss = if backtest.is_intermittent { root_mean_square(&held_out) } else { error };
+        Self { model, is_naive, is_combination: false, weight: 0.0, path, held_out, error, loss }.checked()
     }
 
     fn checked(self) -> Option<Self> {
         (self.error.is_finite() && self.path.point.iter().all(|point| point.is_finite())).then_some(self)
     }
+}
+
+fn root_mean_square(held_out: &[HeldOut]) -> f64 {
+    let sum: f64 = held_out.iter().map(|held| (held.actual - held.forecast).powi(2)).sum();
+    (sum / held_out.len().max(1) as f64).sqrt()
 }
 
 fn mean_error(held_out: &[HeldOut]) -> Option<f64> {
@@ -62,13 +74,16 @@ fn mean_error(held_out: &[HeldOut]) -> Option<f64> {
 }
 
 /// Gives each contender its weight, and makes of all that have one the combination. None without contenders.
-pub(super) fn combine(contenders: &mut [Contender]) -> Option<Contender> {
-    let best = contenders.iter().map(|one| one.error).reduce(f64::min)?;
+pub(super) fn combine(contenders: &mut [Contender], by_square: bool) -> Option<Contender> {
+    let leader = contenders.iter().reduce(|best, next| if next.loss < best.loss { next } else { best })?;
+    let best = leader.loss;
+    let errors = leader.held_out.iter().map(|held| (held.origin, held.ahead, held.actual - held.forecast));
+    let power = (POWER_EACH * independent(errors)).clamp(POWERS.0, POWERS.1);
     // Without any error there is nothing to weigh: the first such stands for all.
-    let perfect = contenders.iter().position(|one| one.error <= 0.0);
+    let perfect = contenders.iter().position(|one| one.loss <= 0.0);
     let raw = |at: usize, one: &Contender| match perfect {
         Some(first) => f64::from(u8::from(at == first)),
-        None => (best / one.error).powi(POWER),
+        None => (best / one.loss).powf(power),
     };
     let weights: Vec<f64> = contenders.iter().enumerate().map(|(at, one)| raw(at, one)).collect();
     let weights = shares(&shares(&weights).iter().map(|w| if *w < MIN_WEIGHT { 0.0 } else { *w }).collect::<Vec<_>>());
@@ -87,8 +102,9 @@ pub(super) fn combine(contenders: &mut [Contender]) -> Option<Contender> {
     };
     let path = Path { point: mean(|path| &path.point), spread: mean(|path| &path.spread) };
     let error = mean_error(&held_out)?;
+    let loss = if by_square { root_mean_square(&held_out) } else { error };
     let (model, is_combination) = (recipe(&members), members.len() > 1);
-    Contender { model, is_naive: false, is_combination, weight: 1.0, path, held_out, error }.checked()
+    Contender { model, is_naive: false, is_combination, weight: 1.0, path, held_out, error, loss }.checked()
 }
 
 fn shares(weights: &[f64]) -> Vec<f64> {

@@ -20,10 +20,20 @@ const CLIP_SIGMAS: f64 = 3.0;
 const DAMPING: (f64, f64) = (0.8, 0.98);
 const SEARCH: NelderMead = NelderMead { step: 1.5, tolerance: 1e-4, max_evaluations: 120 };
 
+/// How a level goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trend {
+    None,
+    /// By the same amount for ever.
+    Drift,
+    /// By an amount that moves with what is seen, and fades.
+    Damped,
+}
+
 /// Which components there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form {
-    pub(super) trend: bool,
+    pub(super) trend: Trend,
     /// Buckets of a season, 1 for none.
     pub(super) season: usize,
 }
@@ -31,14 +41,23 @@ pub(super) struct Form {
 impl Form {
     /// The usual three-letter name: error, trend, season.
     pub(super) fn name(self) -> String {
-        let trend = if self.trend { "Ad" } else { "N" };
+        let trend = match self.trend {
+            Trend::None => "N",
+            Trend::Drift => "drift",
+            Trend::Damped => "Ad",
+        };
         let season = if self.season > 1 { format!("A{}", self.season) } else { "N".to_owned() };
         format!("ets(A,{trend},{season})")
     }
 
     /// Weights, initial states and the noise: what the information criterion charges for.
     fn degrees(self) -> usize {
-        3 + if self.trend { 3 } else { 0 } + if self.season > 1 { self.season } else { 0 }
+        let trend = match self.trend {
+            Trend::None => 0,
+            Trend::Drift => 1,
+            Trend::Damped => 3,
+        };
+        3 + trend + if self.season > 1 { self.season } else { 0 }
     }
 }
 
@@ -49,21 +68,29 @@ struct Weights {
     beta: f64,
     gamma: f64,
     phi: f64,
+    /// Change a bucket before anything is seen.
+    slope: f64,
 }
 
 impl Weights {
     /// From unbounded arguments into the usual region 0 < β < α < 1, 0 < γ < 1 − α.
-    fn from_search(form: Form, at: &[f64]) -> Self {
+    ///
+    /// `slope` is that of the outline; a drift is searched in sigmas by the root of the number of values, which is how
+    /// well a random walk tells it.
+    fn from_search(form: Form, at: &[f64], (slope, sigmas): (f64, f64)) -> Self {
         let share = |x: f64| 1.0 / (1.0 + (-x).exp());
         let mut at = at.iter().copied();
-        let mut next = || at.next().map(share);
-        let alpha = next().unwrap_or(0.0).clamp(1e-4, 0.9999);
-        let gamma = if form.season > 1 { next().unwrap_or(0.0) * (1.0 - alpha) } else { 0.0 };
-        let (beta, phi) = match (form.trend, next(), next()) {
-            (true, Some(beta), Some(phi)) => (alpha * beta, DAMPING.0 + phi * (DAMPING.1 - DAMPING.0)),
-            _ => (0.0, 0.0),
+        let alpha = at.next().map_or(0.0, share).clamp(1e-4, 0.9999);
+        let gamma = if form.season > 1 { at.next().map_or(0.0, share) * (1.0 - alpha) } else { 0.0 };
+        let (beta, phi, slope) = match form.trend {
+            Trend::None => (0.0, 0.0, 0.0),
+            Trend::Drift => (0.0, 1.0, slope + sigmas * at.next().unwrap_or(0.0)),
+            Trend::Damped => {
+                let mut next = || at.next().map_or(0.0, share);
+                (alpha * next(), DAMPING.0 + next() * (DAMPING.1 - DAMPING.0), slope)
+            }
         };
-        Self { alpha, beta, gamma, phi }
+        Self { alpha, beta, gamma, phi, slope }
     }
 
     /// Where the search starts: α = 0.27, γ = 0.05 (1 − α), β = 0.05 α, φ = 0.94.
@@ -72,8 +99,10 @@ impl Weights {
         if form.season > 1 {
             start.push(-3.0);
         }
-        if form.trend {
-            start.extend([-3.0, 1.0]);
+        match form.trend {
+            Trend::None => {}
+            Trend::Drift => start.push(0.0),
+            Trend::Damped => start.extend([-3.0, 1.0]),
         }
         start
     }
@@ -108,9 +137,10 @@ impl State {
     /// Sets the state before the first bucket by smoothing from the end back to the start.
     fn backcast(&mut self, values: &[f64], outline: &Outline, form: Form, weights: &Weights, clip: f64) {
         self.season.clone_from(&outline.profile);
-        (self.level, self.trend) = if form.trend { (outline.end_level, -outline.slope) } else { (outline.level, 0.0) };
+        let has_trend = form.trend != Trend::None;
+        (self.level, self.trend) = if has_trend { (outline.end_level, -weights.slope) } else { (outline.level, 0.0) };
         // Damping would lose the slope on the way back, where the trend is known at the far end only.
-        let undamped = Weights { phi: if form.trend { 1.0 } else { 0.0 }, ..*weights };
+        let undamped = Weights { phi: if has_trend { 1.0 } else { 0.0 }, ..*weights };
         for season in values.chunks(form.season.max(1)).rev() {
             for (phase, &value) in season.iter().enumerate().rev() {
                 self.step(phase, value, &undamped, clip);
@@ -133,29 +163,35 @@ pub(super) struct Ets {
 }
 
 impl Ets {
-    /// The form with the lowest criterion among: trend or none, each of `seasons` (lengths > 1) or none. Both together
-    /// are tried where one of them is better than neither: a search step by step, as in Hyndman and Khandakar, J. Stat.
-    /// Software 27 (2008). None where every form has too many degrees of freedom for the values.
-    pub(super) fn best(values: &[f64], seasons: &[usize]) -> Option<Self> {
+    /// The forms among: a drift, a damped trend or none, each of `seasons` (lengths > 1) or none; step by step, as in
+    /// Hyndman and Khandakar, J. Stat. Software 27 (2008). Where a season alone is better than a level alone, trends are
+    /// tried with it; else without one, and those that are better than a level with the seasons too. Empty where every form
+    /// has too many degrees of freedom for the values.
+    fn all(values: &[f64], seasons: &[usize]) -> Vec<Self> {
         let outline = |&season: &usize| Outline::of(values, season);
         let (flat, seasonal) = (outline(&1), seasons.iter().map(outline).collect::<Vec<Outline>>());
         // One clip for all forms, of the one that explains most: their losses are compared.
         let noise = seasonal.iter().map(|outline| outline.noise).fold(flat.noise, f64::min);
         let clip = if noise > 0.0 { CLIP_SIGMAS * noise } else { f64::MAX };
         let fit =
-            |outline: &Outline, season: usize, trend: bool| Self::fit(values, outline, Form { trend, season }, clip);
-        let level = fit(&flat, 1, false);
-        let beats_level = |fitted: &Self| level.as_ref().is_none_or(|level| fitted.aicc < level.aicc);
-        let trending = fit(&flat, 1, true);
-        let trend_helps = trending.as_ref().is_some_and(beats_level);
-        let mut rivals = vec![trending];
-        for (outline, &season) in seasonal.iter().zip(seasons) {
-            let steady = fit(outline, season, false);
-            let try_both = trend_helps || steady.as_ref().is_some_and(beats_level);
-            rivals.extend([steady, if try_both { fit(outline, season, true) } else { None }]);
+            |outline: &Outline, season: usize, trend: Trend| Self::fit(values, outline, Form { trend, season }, clip);
+        let Some(level) = fit(&flat, 1, Trend::None) else { return Vec::new() };
+        let beats_level = |fitted: &Self| fitted.aicc < level.aicc;
+        let phases = || seasonal.iter().zip(seasons.iter().copied());
+        let mut forms: Vec<Self> = phases().filter_map(|(outline, season)| fit(outline, season, Trend::None)).collect();
+        let repeats: Vec<usize> = forms.iter().filter(|one| beats_level(one)).map(|one| one.form.season).collect();
+        let (tried, trends) = if repeats.is_empty() {
+            forms.extend([Trend::Drift, Trend::Damped].into_iter().filter_map(|trend| fit(&flat, 1, trend)));
+            let flat = forms.iter().filter(|one| one.form.season == 1 && beats_level(one));
+            (seasons.to_vec(), flat.map(|one| one.form.trend).collect())
+        } else {
+            (repeats, vec![Trend::Drift, Trend::Damped])
+        };
+        for (outline, season) in phases().filter(|(_, season)| tried.contains(season)) {
+            forms.extend(trends.iter().filter_map(|&trend| fit(outline, season, trend)));
         }
-        let lower = |best: Self, next: Self| if next.aicc < best.aicc { next } else { best };
-        level.into_iter().chain(rivals.into_iter().flatten()).reduce(lower)
+        forms.push(level);
+        forms
     }
 
     /// Searches the weights of one form; none if there are not more values than degrees of freedom.
@@ -165,16 +201,17 @@ impl Ets {
         if n <= degrees + 1 {
             return None;
         }
+        let drift = (outline.slope, outline.noise / (n as f64).sqrt());
         let mut state = State { level: 0.0, trend: 0.0, season: vec![] };
         let found = nelder_mead(&Weights::search_start(form), &SEARCH, |at| {
-            let weights = Weights::from_search(form, at);
+            let weights = Weights::from_search(form, at, drift);
             state.backcast(values, outline, form, &weights, clip);
             run(&mut state, values, form, &weights, clip)
         });
         if !found.value.is_finite() {
             return None;
         }
-        let weights = Weights::from_search(form, &found.at);
+        let weights = Weights::from_search(form, &found.at, drift);
         state.backcast(values, outline, form, &weights, clip);
         let (n, k) = (n as f64, degrees as f64);
         let aicc = n * (found.value / n).max(f64::MIN_POSITIVE).ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0);
@@ -195,7 +232,7 @@ impl Ets {
 
     /// The forecast from bucket `from` on, `state` being that before it.
     pub(super) fn path(&self, state: &State, from: usize, horizon: usize) -> Path {
-        let Weights { alpha, beta, gamma, phi } = self.weights;
+        let Weights { alpha, beta, gamma, phi, .. } = self.weights;
         let (mut damped, mut power, mut variance) = (0.0, 1.0, 1.0_f64);
         let mut path = Path { point: Vec::with_capacity(horizon), spread: Vec::with_capacity(horizon) };
         for (ahead, season) in
@@ -209,6 +246,60 @@ impl Ets {
             variance += (alpha + beta * damped + seasonal).powi(2);
         }
         path
+    }
+}
+
+/// Forms of smoothing by their Akaike weights (Kolassa, Int. J. Forecasting 27, 2011): one form alone is picked by
+/// chance where criteria are close.
+#[derive(Debug, Clone)]
+pub(super) struct Mixture {
+    /// Weight, form, and the state after `seen` values; the heaviest first.
+    forms: Vec<(f64, Ets, State)>,
+    seen: usize,
+}
+
+/// A form of less weight has no say.
+const MIN_WEIGHT: f64 = 0.05;
+
+impl Mixture {
+    /// Fits to `values`. None where every form has too many degrees of freedom for them.
+    pub(super) fn fit(values: &[f64], seasons: &[usize]) -> Option<Self> {
+        let all = Ets::all(values, seasons);
+        let least = all.iter().map(|ets| ets.aicc).reduce(f64::min)?;
+        let weight = |ets: &Ets| (0.5 * (least - ets.aicc)).exp();
+        let started = |ets: Ets| (weight(&ets), ets.start(), ets);
+        let mut forms: Vec<(f64, Ets, State)> =
+            all.into_iter().map(started).map(|(weight, state, ets)| (weight, ets, state)).collect();
+        let sum: f64 = forms.iter().map(|(weight, ..)| weight).sum();
+        forms.retain(|(weight, ..)| *weight >= MIN_WEIGHT * sum);
+        let sum: f64 = forms.iter().map(|(weight, ..)| weight).sum();
+        forms.iter_mut().for_each(|(weight, ..)| *weight /= sum);
+        forms.sort_by(|a, b| b.0.total_cmp(&a.0));
+        Some(Self { forms, seen: 0 })
+    }
+
+    /// Moves on to what is known after `to` of `values`.
+    pub(super) fn advance(&mut self, values: &[f64], to: usize) {
+        for (_, ets, state) in &mut self.forms {
+            ets.advance(state, values, self.seen, to);
+        }
+        self.seen = to;
+    }
+
+    /// The forecast of what follows.
+    pub(super) fn path(&self, horizon: usize) -> Path {
+        let mut mean = Path { point: vec![0.0; horizon], spread: vec![0.0; horizon] };
+        for (weight, ets, state) in &self.forms {
+            let path = ets.path(state, self.seen, horizon);
+            mean.point.iter_mut().zip(&path.point).for_each(|(sum, v)| *sum += weight * v);
+            mean.spread.iter_mut().zip(&path.spread).for_each(|(sum, v)| *sum += weight * v);
+        }
+        mean
+    }
+
+    /// The heaviest form's.
+    pub(super) fn name(&self) -> String {
+        self.forms.first().map(|(_, ets, _)| ets.form.name()).unwrap_or_default()
     }
 }
 
@@ -240,19 +331,18 @@ mod tests {
         (0..n).map(|_| (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0).collect()
     }
 
+    /// The heaviest form, and the forecast of all.
     fn forecast(values: &[f64], seasons: &[usize], horizon: usize) -> (Ets, Path) {
-        let ets = Ets::best(values, seasons).unwrap();
-        let mut state = ets.start();
-        ets.advance(&mut state, values, 0, values.len());
-        let path = ets.path(&state, values.len(), horizon);
-        (ets, path)
+        let mut mixture = Mixture::fit(values, seasons).unwrap();
+        mixture.advance(values, values.len());
+        (mixture.forms[0].1.clone(), mixture.path(horizon))
     }
 
     #[test]
     fn a_noisy_level_is_averaged_not_followed() {
         let values: Vec<f64> = noise(100, 1).iter().map(|e| 50.0 + e).collect();
         let (ets, path) = forecast(&values, &[7], 10);
-        assert_eq!(ets.form, Form { trend: false, season: 1 });
+        assert_eq!(ets.form, Form { trend: Trend::None, season: 1 });
         assert!(path.point.iter().all(|p| (p - 50.0).abs() < 0.5), "{path:?}");
     }
 
@@ -271,7 +361,7 @@ mod tests {
     fn a_trend_is_continued_for_a_while() {
         let values: Vec<f64> = noise(80, 3).iter().enumerate().map(|(i, e)| 0.5 * i as f64 + 0.3 * e).collect();
         let (ets, path) = forecast(&values, &[], 5);
-        assert!(ets.form.trend);
+        assert_ne!(ets.form.trend, Trend::None);
         assert!((path.point[2] - 41.0).abs() < 1.0, "{path:?}");
     }
 
@@ -289,8 +379,8 @@ mod tests {
     /// Variance multipliers of class 1 models, Hyndman et al. 2008, table 6.1: for level only, 1 + α²(h−1).
     #[test]
     fn spread_grows_as_in_the_book() {
-        let form = Form { trend: false, season: 1 };
-        let weights = Weights { alpha: 0.5, beta: 0.0, gamma: 0.0, phi: 0.0 };
+        let form = Form { trend: Trend::None, season: 1 };
+        let weights = Weights { alpha: 0.5, beta: 0.0, gamma: 0.0, phi: 0.0, slope: 0.0 };
         let state = State { level: 1.0, trend: 0.0, season: vec![0.0] };
         let ets = Ets { form, weights, clip: 1.0, start: state.clone(), aicc: 0.0 };
         let spread = ets.path(&state, 9, 4).spread;
@@ -300,8 +390,8 @@ mod tests {
 
     #[test]
     fn too_few_values_are_no_model() {
-        assert_eq!(Ets::best(&[], &[]), None);
-        assert_eq!(Ets::best(&[1.0, 2.0, 3.0, 4.0], &[]), None);
-        assert!(Ets::best(&[5.0; 30], &[7]).is_some());
+        assert!(Mixture::fit(&[], &[]).is_none());
+        assert!(Mixture::fit(&[1.0, 2.0, 3.0, 4.0], &[]).is_none());
+        assert!(Mixture::fit(&[5.0; 30], &[7]).is_some());
     }
 }

@@ -35,8 +35,13 @@ impl Yard {
         }
     }
 
+    /// What was missed, signed, by the growth that the model expects.
+    fn missed(self, held: &HeldOut) -> f64 {
+        (self.on(held.actual) - self.on(held.forecast)) / held.spread
+    }
+
     fn score(self, held: &HeldOut) -> f64 {
-        (self.on(held.actual) - self.on(held.forecast)).abs() / held.spread
+        self.missed(held).abs()
     }
 
     /// The interval of this radius about a point, kept where the metric can be.
@@ -76,20 +81,45 @@ impl Yard {
     }
 }
 
-/// How far the finite-sample correction goes from scores as if independent (0) to origins alone (1). Forecasts of
-/// neighbouring origins overlap, those of one origin err together: on M4's hourly and on generated daily series 0 covered
-/// 92 and 96 %, 1 covered 98 and 98 % at 95 %.
-const ORIGINS_SAY: f64 = 0.4;
-/// Origins beyond a quantile without which it is not believed alone.
+/// Sizes of errors that go together by ρ go together by ρ² (of normal ones): of forecasts that overlap, half as many again
+/// to twice as many sizes are independent as errors are.
+const SIZES_AN_ERROR: f64 = 2.0;
+/// Independent scores beyond a quantile without which it is not believed alone.
 const ENOUGH_BEYOND: f64 = 0.5;
+
+/// So many independent errors tell as much about their mean as these, which go together: forecasts of one origin, and
+/// those of neighbouring origins that reach over the same values. Their variance over that of their mean, by Bartlett's
+/// kernel up to the origins that overlap (Newey and West 1987), about zero: a common miss is no evidence of its size.
+/// At least 1, at most their number. `errors` are origins, distances and signed errors in the order of origins.
+pub(super) fn independent(errors: impl Iterator<Item = (usize, usize, f64)>) -> f64 {
+    let mut by_origin: Vec<(usize, f64)> = Vec::new();
+    let (mut n, mut squares, mut reach) = (0.0, 0.0, 0);
+    for (origin, ahead, error) in errors {
+        match by_origin.last_mut().filter(|(last, _)| *last == origin) {
+            Some((_, sum)) => *sum += error,
+            None => by_origin.push((origin, error)),
+        }
+        reach = reach.max(ahead + 1);
+        n += 1.0;
+        squares += error * error;
+    }
+    let span = by_origin.first().zip(by_origin.last()).map_or(0, |(first, last)| last.0 - first.0);
+    let stride = (span / by_origin.len().saturating_sub(1).max(1)).max(1);
+    let lags = reach.div_ceil(stride).min(by_origin.len().saturating_sub(1));
+    let product = |lag: usize| by_origin.iter().zip(by_origin.iter().skip(lag)).map(|(a, b)| a.1 * b.1).sum::<f64>();
+    let weighted = |lag: usize| 2.0 * (1.0 - lag as f64 / (lags + 1) as f64) * product(lag);
+    let together = product(0) + (1..=lags).map(weighted).sum::<f64>();
+    let found = n * squares / together;
+    if found.is_finite() { found.clamp(1.0, f64::max(n, 1.0)) } else { f64::max(n, 1.0) }
+}
 
 /// Scores of horizons that are alike.
 #[derive(Debug, Clone, Default)]
 struct Pool {
     /// Ascending.
     scores: Vec<f64>,
-    /// Forecasts of one origin err together: only origins count as independent.
-    origins: usize,
+    /// So many of them tell something new: forecasts of one origin err together, and those of neighbouring ones.
+    independent: f64,
 }
 
 /// What the backtest says about the size of errors at each horizon.
@@ -108,18 +138,17 @@ impl Calibration {
     pub(super) fn of<'a>(held_out: impl Iterator<Item = &'a HeldOut> + Clone, yard: Yard) -> Option<Self> {
         let octaves = held_out.clone().map(|held| octave(held.ahead)).max()? + 1;
         let mut pools = vec![Pool::default(); octaves];
-        let mut origins = vec![Vec::new(); octaves];
+        let mut errors: Vec<Vec<(usize, usize, f64)>> = vec![Vec::new(); octaves];
         for held in held_out {
             let lowest = octave(held.ahead);
-            for (pool, origins) in pools.iter_mut().zip(&mut origins).skip(lowest).take(2) {
+            for (pool, errors) in pools.iter_mut().zip(&mut errors).skip(lowest).take(2) {
                 pool.scores.push(yard.score(held));
-                origins.push(held.origin);
+                errors.push((held.origin, held.ahead, yard.missed(held)));
             }
         }
-        for (pool, mut origins) in pools.iter_mut().zip(origins) {
-            origins.sort_unstable();
-            origins.dedup();
-            pool.origins = origins.len();
+        for (pool, errors) in pools.iter_mut().zip(errors) {
+            let n = pool.scores.len() as f64;
+            pool.independent = (SIZES_AN_ERROR * independent(errors.into_iter())).min(n);
             pool.scores.sort_unstable_by(f64::total_cmp);
         }
         Some(Self { pools })
@@ -140,12 +169,11 @@ impl Calibration {
 }
 
 impl Pool {
-    /// The quantile ⌈(n + 1)·level⌉ / n of all scores, n between that of scores and that of origins; where there are too
-    /// few origins to have seen one beyond it, at least Student's interval about zero.
+    /// The quantile ⌈(n + 1)·level⌉ / n of all scores, n being the independent ones; where these are too few to have seen
+    /// one beyond it, at least Student's interval about zero.
     fn quantile(&self, level: Level) -> f64 {
-        let (n, n_scores) = (self.origins as f64, self.scores.len() as f64);
-        // Between what would hold if each score counted as independent, and if only each origin did.
-        let share = level.get() * (1.0 + (1.0 - ORIGINS_SAY) / n_scores + ORIGINS_SAY / n);
+        let (n, n_scores) = (self.independent, self.scores.len() as f64);
+        let share = level.get() * (1.0 + 1.0 / n);
         let rank = (share * n_scores).ceil().min(n_scores) as usize;
         let score = self.scores.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN);
         if ENOUGH_BEYOND <= n * level.alpha() {

@@ -3,7 +3,7 @@
 //! ```text
 //! values ─ scale (log where effects multiply) ─ older regime laid on the present level
 //!        ─ backtest from many past origins: naive, seasonal naive and mean, exponential smoothing, theta, a line,
-//!          regressions on earlier values
+//!          regressions on earlier values; where demand mostly is none, Croston's and others' of its mean
 //!        ─ their mean, weighted by what they missed, forecasts; a naive one alone where it is as good
 //!        ─ what the mean itself missed gives the intervals
 //! ```
@@ -13,6 +13,7 @@ mod backtest;
 pub mod capacity;
 mod combine;
 mod ets;
+mod intermittent;
 mod intervals;
 mod line;
 mod naive;
@@ -21,6 +22,8 @@ mod scale;
 mod season;
 mod select;
 pub mod sequence;
+#[cfg(test)]
+mod simulated;
 mod theta;
 
 use crate::series::{Metric, Series};

@@ -5,6 +5,7 @@
 //! also autocorrelated noise, does not repeat. What forecasts make of a season is up to their own backtest.
 
 use super::season::moving_mean;
+use crate::stats::dist;
 
 /// Lags of the autocorrelation at most; longer seasons have to be named.
 const MAX_LAG: usize = 4_000;
@@ -22,6 +23,12 @@ const MIN_FURTHER: f64 = 0.05;
 const MIN_WITHIN: f64 = 0.25;
 /// A divisor of a season that does nearly as well stands for it.
 const NEARLY: f64 = 0.97;
+/// Harmonics that are looked at: what is sharp has all of them.
+const MAX_HARMONICS: usize = 12;
+/// Frequencies beside a harmonic, on each side, that tell what noise has there.
+const MAX_NEIGHBOURS: usize = 6;
+/// Chance of noise that is taken for a season of one length; many lengths are looked at.
+const MAX_CHANCE: f64 = 1e-4;
 
 /// Season lengths of `values` (NaN = gap), shortest first; none if there are none. `hints` are lengths to test as well.
 pub(super) fn seasons(values: &[f64], hints: &[usize]) -> Vec<usize> {
@@ -40,16 +47,13 @@ pub(super) fn seasons(values: &[f64], hints: &[usize]) -> Vec<usize> {
     candidates.dedup();
     let mut found: Vec<usize> = Vec::new();
     while found.len() < MAX_SEASONS {
-        let tried: Vec<Tried> = candidates.iter().filter_map(|&m| Tried::of(&rest, m)).collect();
-        let Some(best) = tried.iter().copied().reduce(|a, b| if b.share > a.share { b } else { a }) else { break };
-        let divides = |one: &&Tried| best.length.is_multiple_of(one.length);
-        // The shortest that explains nearly as much: every multiple of a season is one.
-        let chosen = *tried.iter().filter(divides).find(|one| one.share >= NEARLY * best.share).unwrap_or(&best);
+        let mut tried: Vec<Tried> = candidates.iter().filter_map(|&m| Tried::of(&rest, m)).collect();
+        let Some(chosen) = strongest(&mut tried, &rest) else { break };
         if !found.is_empty() && chosen.share < MIN_FURTHER {
             break;
         }
         let within = tried.iter().filter(|one| chosen.length > one.length && chosen.length.is_multiple_of(one.length));
-        let within = within.filter(|one| one.share >= MIN_WITHIN * chosen.share);
+        let within = within.filter(|one| one.share >= MIN_WITHIN * chosen.share && stands_out(&rest, one.length));
         let within = within.reduce(|a, b| if b.share > a.share { b } else { a }).map(|one| one.length);
         take_off(&mut rest, chosen.length);
         found.extend(within.into_iter().chain([chosen.length]));
@@ -62,6 +66,20 @@ pub(super) fn seasons(values: &[f64], hints: &[usize]) -> Vec<usize> {
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// The season that explains most, or the shortest that divides it and explains nearly as much: every multiple of a season
+/// is one. Those that do not stand out of noise are taken from `tried`.
+fn strongest(tried: &mut Vec<Tried>, values: &[f64]) -> Option<Tried> {
+    loop {
+        let best = tried.iter().copied().reduce(|a, b| if b.share > a.share { b } else { a })?;
+        let divides = |one: &&Tried| best.length.is_multiple_of(one.length);
+        let chosen = *tried.iter().filter(divides).find(|one| one.share >= NEARLY * best.share).unwrap_or(&best);
+        if stands_out(values, chosen.length) {
+            return Some(chosen);
+        }
+        tried.retain(|one| one.length != chosen.length);
+    }
 }
 
 /// The multiple of `season` that lies within an eighth of a season of `length`, else `length`.
@@ -98,6 +116,43 @@ impl Tried {
         let sigma = (2.0 * length as f64).sqrt() / n;
         (share > MIN_SHARE && share + 1.0 / (cycles - 1.0) > MIN_SIGMAS * sigma).then_some(Self { length, share })
     }
+}
+
+/// Whether the spectrum stands out at the multiples of the season's frequency from what lies beside them.
+///
+/// Noise that wanders has waves of any length, and some repeat by chance; but it has them at neighbouring frequencies as
+/// well. Each harmonic's power over the mean of its neighbours' is Fisher's F under noise whose spectrum is level there
+/// (Percival and Walden, "Spectral Analysis for Physical Applications", 1993, chapter 10); Fisher's sum of logarithms
+/// joins the harmonics. Changes are looked at: a wandering level has no ends that leak into other frequencies.
+fn stands_out(values: &[f64], length: usize) -> bool {
+    let changes = changes(values);
+    let cycles = changes.len() / length;
+    if cycles < 2 {
+        return false;
+    }
+    let whole = changes.get(changes.len() - cycles * length..).unwrap_or_default();
+    let reach = (cycles - 1).min(MAX_NEIGHBOURS);
+    let (mut evidence, mut n_harmonics) = (0.0, 0);
+    for harmonic in (1..=length / 2).take(MAX_HARMONICS) {
+        let at = harmonic * cycles;
+        let beside = (1..=reach).flat_map(|off| [at - off, at + off]).filter(|bin| *bin > 0 && 2 * bin < whole.len());
+        let beside: Vec<f64> = beside.map(|bin| power(whole, bin)).collect();
+        let (n, mean) = (beside.len() as f64, beside.iter().sum::<f64>() / beside.len().max(1) as f64);
+        // At the highest frequency there is one degree of freedom and not two.
+        let own = if 2 * at == whole.len() { 0.5 } else { 1.0 } * power(whole, at);
+        if n > 0.0 && own > 0.0 {
+            evidence += 2.0 * n * (own / (mean * n).max(f64::MIN_POSITIVE)).ln_1p();
+            n_harmonics += 1;
+        }
+    }
+    n_harmonics > 0 && dist::chi2_sf(evidence, 2.0 * f64::from(n_harmonics)) < MAX_CHANCE
+}
+
+/// Squared amplitude of `values` at `bin` turns over their length (Goertzel's recursion).
+fn power(values: &[f64], bin: usize) -> f64 {
+    let twice = 2.0 * (std::f64::consts::TAU * bin as f64 / values.len() as f64).cos();
+    let (last, before) = values.iter().fold((0.0, 0.0), |(last, before), v| (v + twice * last - before, last));
+    last * last + before * before - twice * last * before
 }
 
 /// Sum and number by phase of what lies above the moving mean, and the sum of its squares over all.

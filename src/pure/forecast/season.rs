@@ -93,8 +93,17 @@ pub(super) fn without_spikes(values: &[f64], seasons: &[usize]) -> Vec<f64> {
     if sigma <= 0.0 {
         return values.to_vec();
     }
-    let clean = |(&value, off): (&f64, &f64)| if off.abs() > SPIKE_SIGMAS * sigma { f64::NAN } else { value };
-    let cleaned: Vec<f64> = values.iter().zip(&off).map(clean).collect();
+    // A level that wanders is further from the median of the values before it than from that of those round it: at the
+    // end, values are held against what all others lie from theirs.
+    let behind = |window: &[f64]| Some((window.last()? - median(known(window).collect())?).abs());
+    let behind = rest.windows(SPIKE_WINDOW).filter_map(behind).filter(|off| !off.is_nan()).collect();
+    let at_ends = sigma.max(median(behind).unwrap_or(0.0) * MAD_TO_SIGMA);
+    let half = SPIKE_WINDOW / 2;
+    let sigma = |idx: usize| if (half..n.saturating_sub(half)).contains(&idx) { sigma } else { at_ends };
+    let clean = |(idx, (&value, off)): (usize, (&f64, &f64))| {
+        if off.abs() > SPIKE_SIGMAS * sigma(idx) { f64::NAN } else { value }
+    };
+    let cleaned: Vec<f64> = values.iter().zip(&off).enumerate().map(clean).collect();
     // Where hardly anything is left, spikes are how it is.
     if known(&cleaned).count() * 10 >= known(values).count() * 9 { cleaned } else { values.to_vec() }
 }
@@ -137,6 +146,7 @@ fn shrunken_profile(values: &[f64], season: usize) -> Vec<f64> {
     }
     let n: usize = by_phase.iter().map(Vec::len).sum();
     let mut profile: Vec<f64> = by_phase.iter().map(|above| median(above.clone()).unwrap_or(0.0)).collect();
+    hold_means(&mut profile, &by_phase);
     let mean = profile.iter().sum::<f64>() / season as f64;
     profile.iter_mut().for_each(|p| *p -= mean);
     let off = by_phase.iter().zip(&profile).flat_map(|(above, p)| above.iter().map(move |v| (v - p).abs()));
@@ -148,6 +158,22 @@ fn shrunken_profile(values: &[f64], season: usize) -> Vec<f64> {
     let believed = if between > 0.0 { (1.0 - noise / between).max(0.0) } else { 0.0 };
     profile.iter_mut().for_each(|p| *p *= believed);
     profile
+}
+
+/// Sigmas about a median beyond which values are held to it in a mean.
+const HELD_SIGMAS: f64 = 2.5;
+
+/// From the medians by phase to means of values that are held near them: as robust, and nearly as exact as means.
+fn hold_means(profile: &mut [f64], by_phase: &[Vec<f64>]) {
+    let off = by_phase.iter().zip(&*profile).flat_map(|(above, p)| above.iter().map(move |v| (v - p).abs()));
+    let n: usize = by_phase.iter().map(Vec::len).sum();
+    // A phase's median has been taken off, and knows its share of the noise.
+    let free = n as f64 / n.saturating_sub(by_phase.len()).max(1) as f64;
+    let hold = HELD_SIGMAS * MAD_TO_SIGMA * median(off.collect()).unwrap_or(0.0) * free.sqrt();
+    for (centre, above) in profile.iter_mut().zip(by_phase) {
+        let off: f64 = above.iter().map(|v| (v - *centre).clamp(-hold, hold)).sum();
+        *centre += off / above.len().max(1) as f64;
+    }
 }
 
 fn known(values: &[f64]) -> impl Iterator<Item = f64> {
@@ -180,7 +206,8 @@ fn profile(values: &[f64], season: usize) -> Vec<f64> {
             by_phase[idx % season].push(value - centre);
         }
     }
-    let mut profile: Vec<f64> = by_phase.into_iter().map(|above| median(above).unwrap_or(0.0)).collect();
+    let mut profile: Vec<f64> = by_phase.iter().map(|above| median(above.clone()).unwrap_or(0.0)).collect();
+    hold_means(&mut profile, &by_phase);
     let mean = profile.iter().sum::<f64>() / season as f64;
     profile.iter_mut().for_each(|p| *p -= mean);
     profile

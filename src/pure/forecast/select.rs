@@ -31,56 +31,82 @@ pub(super) fn forecast_regime(
     let seasons: Vec<usize> = params.season_lengths.iter().copied().filter(|&m| m <= values.len() / 2).collect();
     let (history, level_doubt) = present_history(scale.forward(values), regime_start, &seasons);
     let backtest = Backtest::plan(&history, &seasons, params.horizon, params.max_origins);
-    let mut levels = params.levels.clone();
-    levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
-    levels.dedup();
-
-    let unit = mase_unit(&history, scale, backtest.seasons.first().copied().unwrap_or(1));
-    let widest = levels.last().copied().unwrap_or(Level::DEFAULT);
     let mut contenders: Vec<Contender> =
         backtest.trials().into_iter().filter_map(|trial| Contender::of(trial, &backtest, scale)).collect();
-    let combination = combine(&mut contenders);
+    let combination = combine(&mut contenders, backtest.is_intermittent);
     let none = || ForecastError::NotEnoughValues { needed: MIN_VALUES, found: n_known(&history) };
     let winner = winner(&mut contenders, combination).ok_or_else(none)?;
+    let levels = ascending(&params.levels);
+    let widest = levels.last().copied().unwrap_or(Level::DEFAULT);
     let yard = Yard::best(&winner.held_out, scale, widest);
     let steps = steps(&winner, &levels, yard, level_doubt).ok_or_else(none)?;
     if !steps.iter().all(is_finite) {
         return Err(not_finite(values));
     }
-    let name = |one: &Contender, model: &str| match scale.is_log() && !one.is_naive {
-        true => format!("log {model}"),
-        false => model.to_owned(),
-    };
-    let score = |one: &Contender, model: &str, realised: &[Realised]| CandidateScore {
-        model: name(one, model),
-        weight: one.weight,
-        mase: one.error / unit,
-        coverage: coverage(realised),
-        n: one.held_out.len(),
-    };
-    let realised = realised_coverage(&winner.held_out, yard, widest);
-    // Each recipe is another: scores are compared over series under one name.
-    let heading = if winner.is_combination { COMBINATION } else { &winner.model };
-    let with_a_say = |one: &&Contender| one.model != winner.model && (one.is_naive || one.weight > 0.0);
-    // On the winner's yard: to choose one for each would cost more than all forecasts of a short series.
-    let each = |one: &Contender| score(one, &one.model, &realised_coverage(&one.held_out, yard, widest));
+    let unit = mase_unit(&history, scale, backtest.seasons.first().copied().unwrap_or(1));
+    let judge = Judge { scale, yard, widest, unit };
     Ok(Forecast {
-        model: name(&winner, &winner.model),
+        model: judge.name(&winner, &winner.model),
         steps,
-        scores: std::iter::once(score(&winner, heading, &realised))
-            .chain(contenders.iter().filter(with_a_say).map(each))
-            .collect(),
-        by_horizon: realised.iter().map(horizon_coverage).collect(),
+        scores: judge.scores(&winner, &contenders),
+        by_horizon: judge.realised(&winner).iter().map(horizon_coverage).collect(),
     })
+}
+
+fn ascending(levels: &[Level]) -> Vec<Level> {
+    let mut levels = levels.to_vec();
+    levels.sort_by(|a, b| a.get().total_cmp(&b.get()));
+    levels.dedup();
+    levels
+}
+
+/// By what contenders are measured.
+#[derive(Debug, Clone, Copy)]
+struct Judge {
+    scale: Scale,
+    /// The winner's, for all: to choose one for each would cost more than all forecasts of a short series.
+    yard: Yard,
+    widest: Level,
+    /// Error that counts as 1.
+    unit: f64,
+}
+
+impl Judge {
+    fn name(&self, one: &Contender, model: &str) -> String {
+        if self.scale.is_log() && !one.is_naive { format!("log {model}") } else { model.to_owned() }
+    }
+
+    fn realised(&self, one: &Contender) -> Vec<Realised> {
+        realised_coverage(&one.held_out, self.yard, self.widest)
+    }
+
+    fn score(&self, one: &Contender, model: &str) -> CandidateScore {
+        CandidateScore {
+            model: self.name(one, model),
+            weight: one.weight,
+            mase: one.error / self.unit,
+            coverage: coverage(&self.realised(one)),
+            n: one.held_out.len(),
+        }
+    }
+
+    /// The winner's score, then those of the naive ones and of all that have a say in it.
+    fn scores(&self, winner: &Contender, contenders: &[Contender]) -> Vec<CandidateScore> {
+        // Each recipe is another: scores are compared over series under one name.
+        let heading = if winner.is_combination { COMBINATION } else { &winner.model };
+        let with_a_say = |one: &&Contender| one.model != winner.model && (one.is_naive || one.weight > 0.0);
+        let others = contenders.iter().filter(with_a_say).map(|one| self.score(one, &one.model));
+        std::iter::once(self.score(winner, heading)).chain(others).collect()
+    }
 }
 
 /// The combination, or the naive forecast where that was at least as good: then it stands alone.
 fn winner(contenders: &mut [Contender], combination: Option<Contender>) -> Option<Contender> {
     // The naive ones come first and win ties.
     let naive = contenders.iter().filter(|one| one.is_naive);
-    let naive = naive.reduce(|best, next| if next.error < best.error { next } else { best }).cloned();
+    let naive = naive.reduce(|best, next| if next.loss < best.loss { next } else { best }).cloned();
     match (naive, combination) {
-        (Some(naive), Some(combination)) if combination.error < naive.error => Some(combination),
+        (Some(naive), Some(combination)) if combination.loss < naive.loss => Some(combination),
         (Some(naive), _) => {
             contenders.iter_mut().for_each(|one| one.weight = f64::from(u8::from(one.model == naive.model)));
             Some(Contender { weight: 1.0, ..naive })
