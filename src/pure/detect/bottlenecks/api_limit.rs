@@ -9,7 +9,8 @@
 //! ```
 //!
 //! are fitted by least squares over a grid of ρ, η and b, the size of the input and the hour of the day as controls, and
-//! compared by an F test of two further parameters. Executions that began in one minute share what no column tells and
+//! compared by an F test of two further parameters; the grid of limits is searched only where a score test (Rao 1948) at
+//! η = 0, a hundredth of its cost, hints at one. Executions that began in one minute share what no column tells and
 //! count once. `n` is tried as the calls of the execution itself, as those of all executions of the step that began within
 //! a minute of it, and as those of all steps on its provider.
 
@@ -28,6 +29,8 @@ const WINDOW_US: i64 = 60_000_000;
 const MAX_EXECUTIONS: usize = 600;
 /// The grid is searched for the best of some hundred fits, so that chance finds more than one test would.
 const MAX_P_VALUE: f64 = 1e-4;
+/// A t statistic: where no limit adds that much to work alone, a search would not come near [`MAX_P_VALUE`].
+const MIN_HINT: f64 = 2.0;
 /// Slower by less is within what users call normal.
 const MIN_SLOWDOWN: f64 = 1.2;
 /// Sizes count where so many executions know them; the others are left out then.
@@ -233,6 +236,37 @@ impl Fit {
         off.map(|((target, shape), weight)| weight * (target - shape).powi(2)).sum()
     }
 
+    /// The largest t statistic that any of `edges` has as a limit of what is `counted`, beside work of `work` a call.
+    fn hint(&self, calls: &[f64], counted: &[f64], work: f64, edges: &[f64]) -> f64 {
+        let per_call = |calls: f64| 1.0 / (1.0 + work * calls);
+        let shape = self.left_of(self.means(calls.iter().map(|calls| (work * calls).ln_1p())));
+        let mut left: Vec<f64> = self.target.iter().zip(&shape).map(|(target, shape)| target - shape).collect();
+        // Work was chosen from a grid: what more or less of it would explain is no hint.
+        let more_work = self.left_of(self.means(calls.iter().map(|calls| calls * per_call(*calls))));
+        self.take_out(&more_work, &mut left);
+        let rest = self.product(&left, &left);
+        let t = |edge: &f64| {
+            let beyond = calls.iter().zip(counted).map(|(calls, n)| (n - edge).max(0.0) * per_call(*calls));
+            let mut slope = self.left_of(self.means(beyond));
+            self.take_out(&more_work, &mut slope);
+            let (along, length) = (self.product(&left, &slope), self.product(&slope, &slope));
+            let explained = along * along / length;
+            let t = along.signum() * (explained * (self.degrees() - 2.0) / (rest - explained).max(0.0)).sqrt();
+            // An edge below or above all calls is no limit.
+            if t.is_nan() { 0.0 } else { t }
+        };
+        edges.iter().map(t).fold(0.0, f64::max)
+    }
+
+    /// Leaves of `values` what `other` does not explain.
+    fn take_out(&self, other: &[f64], values: &mut [f64]) {
+        let length = self.product(other, other);
+        if length > 0.0 {
+            let along = self.product(values, other) / length;
+            values.iter_mut().zip(other).for_each(|(value, other)| *value -= along * other);
+        }
+    }
+
     fn degrees(&self) -> f64 {
         self.weights.len() as f64 - self.controls.len() as f64
     }
@@ -258,7 +292,8 @@ fn find_limit(executions: &Executions<'_>, traffic: &Traffic, min_samples: usize
     let rest = |work: f64| fit.rest(called.calls.iter().map(|calls| (work * calls).ln_1p()));
     let work = growths().map(|work| Best { rest: rest(work), work, beyond: 0.0, edge: 0.0 });
     let work = work.min_by(|a, b| a.rest.total_cmp(&b.rest))?;
-    let limits = [Scope::Execution, Scope::Step, Scope::Provider].map(|scope| (scope, limited(&called, &fit, scope)));
+    let limits =
+        [Scope::Execution, Scope::Step, Scope::Provider].map(|scope| (scope, limited(&called, &fit, scope, work.work)));
     let (scope, limit) = limits
         .into_iter()
         .filter_map(|(scope, best)| Some((scope, best?)))
@@ -277,8 +312,8 @@ fn find_limit(executions: &Executions<'_>, traffic: &Traffic, min_samples: usize
     })
 }
 
-/// The best limit on what `scope` counts.
-fn limited(called: &Called, fit: &Fit, scope: Scope) -> Option<Best> {
+/// The best limit on what `scope` counts, none where nothing hints at one beside `work` a call.
+fn limited(called: &Called, fit: &Fit, scope: Scope, work: f64) -> Option<Best> {
     let counted = called.counted(scope);
     if scope != Scope::Execution && counted == called.calls {
         return None;
@@ -286,6 +321,9 @@ fn limited(called: &Called, fit: &Fit, scope: Scope) -> Option<Best> {
     let (typical, median) = (quantile(&mut called.calls.clone(), 0.5), quantile(&mut counted.to_vec(), 0.5));
     let mut edges: Vec<f64> = EDGES.iter().map(|p| quantile(&mut counted.to_vec(), *p)).collect();
     edges.dedup();
+    if fit.hint(&called.calls, counted, work, &edges) < MIN_HINT {
+        return None;
+    }
     let mut tried = Vec::new();
     for edge in edges {
         for work in GROWTHS.iter().map(|growth| growth / typical) {
