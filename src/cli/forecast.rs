@@ -8,10 +8,9 @@ use crate::jobs::progress::Progress;
 use crate::pure::columns::{Clock, Instants};
 use crate::pure::detect::sequences::Sequence;
 use crate::pure::forecast::capacity::{capacity_levels, exhaustion, shortages};
-use crate::pure::forecast::sequence::{SequenceForecast, SequenceParams, forecast_sequence};
+use crate::pure::forecast::sequence::{SequenceForecast, SequenceParams, forecast_sequences};
 use crate::pure::forecast::{CandidateScore, HorizonCoverage};
 use crate::pure::units::Level;
-use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -78,19 +77,12 @@ fn forecast_all(args: &ForecastArgs) -> Result<u8> {
     args.plan.as_deref().map(Ending::of).transpose()?;
     let params = params(args)?;
     let (series, clock) = args.table.series()?;
-    let progress = Progress::of("series", series.len());
-    let found: Vec<_> = series
-        .into_par_iter()
-        .map(|series| {
-            let forecast = forecast_sequence(&series, clock, &params);
-            progress.step();
-            (series, forecast)
-        })
-        .collect();
+    let progress = Progress::of("passes over series", 2 * series.len());
+    let found = forecast_sequences(&series, clock, &params, || progress.step());
     drop(progress);
-    let mut remarks: Vec<String> = found.iter().flat_map(|(series, _)| left_out(series)).collect();
+    let mut remarks: Vec<String> = series.iter().flat_map(left_out).collect();
     let mut forecasted = Vec::with_capacity(found.len());
-    for (series, forecast) in found {
+    for (series, forecast) in series.into_iter().zip(found) {
         match forecast {
             Ok(forecast) => forecasted.push(Forecasted { series, forecast }),
             Err(why) => remarks.push(format!("series {}: skipped, {why}", name(&series))),

@@ -12,7 +12,8 @@ use crate::pure::detect::common::CommonChanges;
 use crate::pure::detect::conditioned::{Days, conditioned};
 use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Skip, SkipSubject};
-use crate::pure::forecast::forecast_series;
+use crate::pure::forecast::pooled::Pool;
+use crate::pure::forecast::{ForecastError, Prepared, prepare_series};
 use crate::pure::learn::champion::{Champion, Elected, Election, ElectionParams, elect};
 use crate::pure::learn::dataset::Target;
 use crate::pure::learn::predictions::predictions;
@@ -130,16 +131,29 @@ fn days(series: &[Series]) -> Days {
     Days { start_us, n: usize::try_from((end_us - start_us) / DAY_US).unwrap_or(0) }
 }
 
-/// Forecasts the series of whole runs; steps follow their run.
+/// Forecasts the series of whole runs; steps follow their run. Those of one metric tell one another what they share.
 fn forecast_runs(series: &[Series], analyses: &mut [Analysis], settings: &Settings) -> Vec<Skip> {
     let by_key: HashMap<&SeriesKey, &Series> = series.iter().map(|series| (&series.key, series)).collect();
-    let skips: Vec<Option<Skip>> = analyses
+    let ready: Vec<(&mut Analysis, Result<Prepared, ForecastError>)> = analyses
         .par_iter_mut()
         .filter(|analysis| analysis.key.step.is_none())
-        .map(|analysis| {
-            let series = by_key.get(&analysis.key)?;
+        .filter_map(|analysis| {
             let regime_start_idx = analysis.change_points.last().map_or(0, |change| change.index);
-            match forecast_series(series, regime_start_idx, &settings.forecast) {
+            let ready = prepare_series(by_key.get(&analysis.key)?, regime_start_idx, &settings.forecast);
+            Some((analysis, ready))
+        })
+        .collect();
+    let mut told: BTreeMap<Metric, Vec<_>> = BTreeMap::new();
+    for (analysis, ready) in &ready {
+        told.entry(analysis.key.metric).or_default().extend(ready.as_ref().map(Prepared::tells));
+    }
+    let pools: BTreeMap<Metric, Pool> = told.into_iter().map(|(metric, told)| (metric, Pool::of(told))).collect();
+    let alone = Pool::default();
+    let skips: Vec<Option<Skip>> = ready
+        .into_par_iter()
+        .map(|(analysis, ready)| {
+            let pool = pools.get(&analysis.key.metric).unwrap_or(&alone);
+            match ready.and_then(|ready| ready.forecast(pool)) {
                 Ok(forecast) => analysis.forecast = Some(forecast),
                 Err(error) => {
                     let subject = SkipSubject::Series(analysis.key.clone());

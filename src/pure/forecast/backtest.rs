@@ -7,11 +7,12 @@ use super::ets::Mixture;
 use super::intermittent::{Method, is_intermittent};
 use super::line::Line;
 use super::naive::{seasonal_mean, seasonal_naive};
+use super::pooled::{self, Shared};
 use super::season::{Profiles, without_spikes};
 use super::theta::Theta;
 
 /// Smoothing weights are fitted anew this often along the origins; between, only the states move on.
-const REFITS: usize = 3;
+const REFITS: usize = 2;
 /// Lines are drawn anew this often.
 const LINES: usize = 12;
 /// Seasons longer than this are taken off before smoothing: as states, each phase would be seen too rarely.
@@ -25,7 +26,7 @@ const RECENT_LAGS: usize = 3;
 const MORE_LAGS: usize = 6;
 
 /// A way of forecasting.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Candidate {
     /// Repeat the last season of so many buckets; 1 repeats the last value.
     SeasonalNaive(usize),
@@ -39,14 +40,27 @@ pub(super) enum Candidate {
     Line,
     /// Regression on earlier values.
     Autoregression(Lags),
+    /// The regression that many series share.
+    Pooled(Shared),
     /// The mean of demand that mostly is none.
     Intermittent(Method),
 }
+
+/// Before a series is seen, smoothing is as likely to be right as so many of the others: in the competitions of forecasters
+/// it was hardly beaten on yearly, quarterly and monthly series (Makridakis and Hibon 2000; Makridakis, Spiliotis and
+/// Assimakopoulos 2020).
+const SMOOTHING_FIRST: f64 = 6.0;
+/// The regressions share the weight of so many others: they are one way in several variants.
+const REGRESSIONS: f64 = 1.5;
 
 /// From where, and how far, candidates are tried. `values` are on the scale of the models, NaN = gap.
 #[derive(Debug, Clone)]
 pub(super) struct Backtest<'a> {
     pub(super) values: &'a [f64],
+    /// What was taken off the values, and has to be laid on each forecast: (n + horizon,), or empty.
+    effects: Vec<f64>,
+    /// Coefficients of the series' kind.
+    shared: Option<Shared>,
     /// The same as candidates see them: spikes are gaps. They are held against forecasts all the same.
     seen: Vec<f64>,
     /// Season lengths of which the values hold enough, shortest first.
@@ -63,6 +77,8 @@ pub(super) struct Backtest<'a> {
 pub(super) struct Trial {
     pub(super) model: String,
     pub(super) is_naive: bool,
+    /// Weight before anything is seen, relative to others'.
+    pub(super) prior: f64,
     /// One for each origin; the last reaches the whole horizon, the others to the end of the values at most.
     pub(super) paths: Vec<Path>,
 }
@@ -83,12 +99,50 @@ impl<'a> Backtest<'a> {
         // Where values mostly are zero, the others are what counts and no spikes.
         let seen = if is_intermittent { values.to_vec() } else { without_spikes(values, &seasons) };
         let origins = (first..n).step_by(stride).chain([n]).collect();
-        Self { values, seen, seasons, origins, horizon, is_intermittent }
+        Self { values, effects: Vec::new(), shared: None, seen, seasons, origins, horizon, is_intermittent }
+    }
+
+    /// Lays `effects`, (n + horizon,) or none, on every forecast and on what it is held against; tries what series `shared`.
+    pub(super) fn with(self, effects: Vec<f64>, shared: Option<Shared>) -> Self {
+        Self { effects, shared, ..self }
+    }
+
+    /// Whether anything was taken off.
+    pub(super) fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
+    /// The values as they were.
+    pub(super) fn actuals(&self) -> Vec<f64> {
+        self.values.iter().zip(0..).map(|(value, idx)| value + self.effect(idx)).collect()
+    }
+
+    /// What was taken off the value at `idx`, or will have to be laid on.
+    pub(super) fn effect(&self, idx: usize) -> f64 {
+        self.effects.get(idx).copied().unwrap_or(0.0)
     }
 
     /// Every candidate that the values allow, tried; the naive ones first, the longest season before the others.
     pub(super) fn trials(&self) -> Vec<Trial> {
-        self.candidates().iter().filter_map(|candidate| self.trial(candidate)).collect()
+        let candidates = self.candidates();
+        let n_regressions = candidates.iter().filter(|one| matches!(one, Candidate::Autoregression(_))).count();
+        let trial = |one: &Candidate| self.trial(one, self.prior(one, n_regressions));
+        candidates.iter().filter_map(trial).collect()
+    }
+
+    /// Weight of a candidate before anything is seen, relative to others'; there are so many regressions.
+    fn prior(&self, candidate: &Candidate, n_regressions: usize) -> f64 {
+        match candidate {
+            Candidate::Autoregression(_) => REGRESSIONS / n_regressions as f64,
+            Candidate::Ets | Candidate::Theta(_) if self.seasons_are_states() => SMOOTHING_FIRST,
+            Candidate::Intermittent(_) => SMOOTHING_FIRST,
+            _ => 1.0,
+        }
+    }
+
+    /// Whether smoothing holds the seasons; long ones are taken off before it, and then how that is done decides.
+    fn seasons_are_states(&self) -> bool {
+        self.seasons.last().is_none_or(|longest| *longest <= LONGEST_STATE)
     }
 
     fn candidates(&self) -> Vec<Candidate> {
@@ -115,10 +169,12 @@ impl<'a> Backtest<'a> {
             lags.push(Lags::of(RECENT_LAGS, seasons, None).of_changes());
         }
         candidates.extend(lags.into_iter().map(Candidate::Autoregression));
+        // Where long seasons are taken off first, how that is done says more than what series share.
+        candidates.extend(self.shared.filter(|_| self.seasons_are_states()).map(Candidate::Pooled));
         candidates
     }
 
-    fn trial(&self, candidate: &Candidate) -> Option<Trial> {
+    fn trial(&self, candidate: &Candidate, prior: f64) -> Option<Trial> {
         let (model, paths) = match candidate {
             Candidate::SeasonalNaive(1) => ("naive".to_owned(), self.walk(|known, h| seasonal_naive(known, 1, h))?),
             Candidate::SeasonalNaive(season) => {
@@ -137,12 +193,13 @@ impl<'a> Backtest<'a> {
                 )
             }
             Candidate::Line => ("line".to_owned(), self.line_trial()?),
+            Candidate::Pooled(shared) => ("pooled".to_owned(), self.pooled_trial(shared)?),
             Candidate::Autoregression(lags) => {
                 (lags.name(), autoregression::paths(&self.seen, lags, &self.origins, |origin| self.reach(origin))?)
             }
         };
         let is_naive = matches!(candidate, Candidate::SeasonalNaive(_));
-        Some(Trial { model, is_naive, paths })
+        Some(Trial { model, is_naive, prior, paths })
     }
 
     /// Growth of errors, relative to those from the end, by what was learned from fewer values: level, slope and each
@@ -171,7 +228,7 @@ impl<'a> Backtest<'a> {
 
     fn ets_trial(&self) -> Option<(String, Vec<Path>)> {
         let (mut name, mut paths) = (String::new(), Vec::with_capacity(self.origins.len()));
-        let as_states = self.seasons.last().is_none_or(|longest| *longest <= LONGEST_STATE);
+        let as_states = self.seasons_are_states();
         for block in self.blocks() {
             let known = self.seen.get(..*block.first()?)?;
             let profiles = if as_states { Profiles::none() } else { Profiles::of(known, &self.seasons) };
@@ -187,6 +244,21 @@ impl<'a> Backtest<'a> {
         }
         let seasons = self.seasons.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         Some((if as_states { name } else { format!("mstl({seasons}) {name}") }, paths))
+    }
+
+    /// Coefficients of first halves alone for the past.
+    fn pooled_trial(&self, shared: &Shared) -> Option<Vec<Path>> {
+        let mut paths = Vec::with_capacity(self.origins.len());
+        for block in self.blocks() {
+            let first = *block.first()?;
+            let profiles = Profiles::of(self.seen.get(..first)?, &self.seasons);
+            let rest = profiles.without(&self.seen);
+            let coefficients = if first < self.values.len() { &shared.early } else { &shared.late };
+            for &origin in block {
+                paths.push(pooled::path(rest.get(..origin)?, &profiles, coefficients, self.reach(origin))?);
+            }
+        }
+        Some(paths)
     }
 
     fn line_trial(&self) -> Option<Vec<Path>> {

@@ -18,7 +18,7 @@ use crate::stats::optimize::{NelderMead, nelder_mead};
 const CLIP_SIGMAS: f64 = 3.0;
 /// Damping lies between these, as in R's `forecast::ets`: below, a trend is gone at once; above, it is not damped.
 const DAMPING: (f64, f64) = (0.8, 0.98);
-const SEARCH: NelderMead = NelderMead { step: 1.5, tolerance: 1e-4, max_evaluations: 120 };
+const SEARCH: NelderMead = NelderMead { step: 1.5, tolerance: 1e-3, max_evaluations: 120 };
 
 /// How a level goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +48,11 @@ impl Form {
         };
         let season = if self.season > 1 { format!("A{}", self.season) } else { "N".to_owned() };
         format!("ets(A,{trend},{season})")
+    }
+
+    /// How likely before anything is seen: a level that goes nowhere is as likely as one that goes somewhere, whichever way.
+    fn prior(self) -> f64 {
+        if self.trend == Trend::None { 1.0 } else { 0.5 }
     }
 
     /// Weights, initial states and the noise: what the information criterion charges for.
@@ -266,7 +271,7 @@ impl Mixture {
     pub(super) fn fit(values: &[f64], seasons: &[usize]) -> Option<Self> {
         let all = Ets::all(values, seasons);
         let least = all.iter().map(|ets| ets.aicc).reduce(f64::min)?;
-        let weight = |ets: &Ets| (0.5 * (least - ets.aicc)).exp();
+        let weight = |ets: &Ets| ets.form.prior() * (0.5 * (least - ets.aicc)).exp();
         let started = |ets: Ets| (weight(&ets), ets.start(), ets);
         let mut forms: Vec<(f64, Ets, State)> =
             all.into_iter().map(started).map(|(weight, state, ets)| (weight, ets, state)).collect();

@@ -129,7 +129,8 @@ pub(super) struct Calibration {
     pools: Vec<Pool>,
 }
 
-fn octave(ahead: usize) -> usize {
+/// The octave of a distance: 1, 2-3, 4-7, 8-15, … buckets ahead.
+pub(super) fn octave(ahead: usize) -> usize {
     (ahead + 1).ilog2() as usize
 }
 
@@ -140,10 +141,10 @@ impl Calibration {
         let mut pools = vec![Pool::default(); octaves];
         let mut errors: Vec<Vec<(usize, usize, f64)>> = vec![Vec::new(); octaves];
         for held in held_out {
-            let lowest = octave(held.ahead);
+            let (lowest, missed) = (octave(held.ahead), yard.missed(held));
             for (pool, errors) in pools.iter_mut().zip(&mut errors).skip(lowest).take(2) {
-                pool.scores.push(yard.score(held));
-                errors.push((held.origin, held.ahead, yard.missed(held)));
+                pool.scores.push(missed.abs());
+                errors.push((held.origin, held.ahead, missed));
             }
         }
         for (pool, errors) in pools.iter_mut().zip(errors) {
@@ -169,11 +170,13 @@ impl Calibration {
 }
 
 impl Pool {
-    /// The quantile ⌈(n + 1)·level⌉ / n of all scores, n being the independent ones; where these are too few to have seen
-    /// one beyond it, at least Student's interval about zero.
+    /// The quantile at `level` of all scores, moved out by what it is too near on average. Of n independent ones that of
+    /// rank k covers k / (n + 1), so the rank (n + 1)·level − ½ is taken, rounded up: (n + 1)·level on average. Ones that go
+    /// together tell as much as n independent ones: ½ is right for any n, as a single one covers just as much on average.
+    /// Where they are too few to have seen one beyond the quantile, at least Student's interval about zero.
     fn quantile(&self, level: Level) -> f64 {
         let (n, n_scores) = (self.independent, self.scores.len() as f64);
-        let share = level.get() * (1.0 + 1.0 / n);
+        let share = level.get() + (level.get() - 0.5) / n;
         let rank = (share * n_scores).ceil().min(n_scores) as usize;
         let score = self.scores.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN);
         if ENOUGH_BEYOND <= n * level.alpha() {

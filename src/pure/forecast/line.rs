@@ -1,9 +1,10 @@
-//! A straight line through all, with its seasons: what grows steadily goes on growing.
+//! A straight line through all, with its seasons: what grows steadily goes on growing, and what does not stays at its mean.
 
 use super::Path;
-use super::season::{Outline, Profiles};
+use super::season::{Outline, Profiles, held};
 
-/// Level at the end and slope, robust (medians of blocks, Theil-Sen between them), and the seasons round the line.
+/// Mean and slope, robust (values held near their median; Theil-Sen between blocks), and the seasons round the line. The
+/// slope is believed as far as it stands out of what noise alone would draw (James and Stein 1961).
 #[derive(Debug, Clone)]
 pub(super) struct Line {
     /// Value on the line just before the first value.
@@ -17,8 +18,16 @@ impl Line {
     pub(super) fn fit(values: &[f64], seasons: &[usize]) -> Option<Self> {
         values.iter().find(|v| !v.is_nan())?;
         let profiles = Profiles::of(values, seasons);
-        let Outline { end_level, slope, .. } = Outline::of(&profiles.without(values), 1);
-        Some(Self { start: end_level - slope * values.len() as f64, slope, profiles })
+        let rest = profiles.without(values);
+        let Outline { slope, .. } = Outline::of(&rest, 1);
+        let known = || rest.iter().zip(0_u32..).filter(|(v, _)| !v.is_nan()).map(|(v, at)| (f64::from(at) + 1.0, *v));
+        let n = known().count() as f64;
+        let middle = known().map(|(at, _)| at).sum::<f64>() / n;
+        let (level, variance) = held(known().map(|(at, v)| v - slope * (at - middle)).collect());
+        let spread: f64 = known().map(|(at, _)| (at - middle).powi(2)).sum();
+        let noise = variance * n / (n - 2.0).max(1.0) / spread;
+        let slope = if slope * slope > noise { slope * (1.0 - noise / (slope * slope)) } else { 0.0 };
+        Some(Self { start: level - slope * middle, slope, profiles })
     }
 
     /// The forecast from position `from` on.

@@ -1,15 +1,16 @@
 //! What comes next, with intervals.
 //!
 //! ```text
-//! values ─ scale (log where effects multiply) ─ older regime laid on the present level
+//! values ─ scale (log where effects multiply) ─ days of the month taken off ─ older regime laid on the present level
 //!        ─ backtest from many past origins: naive, seasonal naive and mean, exponential smoothing, theta, a line,
-//!          regressions on earlier values; where demand mostly is none, Croston's and others' of its mean
-//!        ─ their mean, weighted by what they missed, forecasts; a naive one alone where it is as good
+//!          regressions on earlier values, one that all series share; where demand mostly is none, Croston's and others' of its mean
+//!        ─ their mean, weighted by what they missed, forecasts; a naive one alone where it is better
 //!        ─ what the mean itself missed gives the intervals
 //! ```
 
 mod autoregression;
 mod backtest;
+pub mod calendar;
 pub mod capacity;
 mod combine;
 mod ets;
@@ -18,6 +19,7 @@ mod intervals;
 mod line;
 mod naive;
 mod periods;
+pub mod pooled;
 mod scale;
 mod season;
 mod select;
@@ -27,15 +29,18 @@ mod simulated;
 mod theta;
 
 use crate::series::{Metric, Series};
-use crate::units::{Interval, Level};
-use select::forecast_regime;
+use crate::units::{DAY_US, Interval, Level};
+use calendar::Calendar;
+use pooled::Pool;
+pub use select::Prepared;
+use select::prepare;
 use serde::{Deserialize, Serialize};
 
 /// The forecast of one series: point and intervals for each step of the horizon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// The combination with its weights, `0.62 theta(7) + 0.38 naive`; a naive one alone where it was as good on the
-    /// rolling-origin backtest. "log" stands before what saw logarithms.
+    /// The combination with its weights, `0.62 theta(7) + 0.38 naive`; a naive one alone where it was better on
+    /// the rolling-origin backtest beyond chance. "log" stands before what saw logarithms.
     pub model: String,
     /// One per horizon step, 1..=H.
     pub steps: Vec<ForecastStep>,
@@ -173,19 +178,21 @@ struct Path {
     spread: Vec<f64>,
 }
 
-/// Forecasts the buckets after the end of `series`.
+/// Makes `series` ready for the forecast of the buckets after its end.
 ///
 /// `regime_start_idx` is the first bucket of the present regime (0 if there was no change): what lies before it tells
 /// about season and noise at most, never about the level.
 ///
 /// # Errors
 /// See [`ForecastError`].
-pub fn forecast_series(
+pub fn prepare_series(
     series: &Series,
     regime_start_idx: usize,
     params: &ForecastParams,
-) -> Result<Forecast, ForecastError> {
-    forecast_regime(&series.values, regime_start_idx, series.key.metric.into(), params)
+) -> Result<Prepared, ForecastError> {
+    let is_daily = series.period_us == DAY_US;
+    let calendar = is_daily.then(|| Calendar { first_day: series.start_us.div_euclid(DAY_US) });
+    prepare(&series.values, regime_start_idx, series.key.metric.into(), calendar, params)
 }
 
 /// Lengths of the seasons that `values` repeat (one value a bucket; what is not finite is a gap), shortest first. `hints`
@@ -201,7 +208,7 @@ pub fn find_seasons(values: &[f64], hints: &[usize]) -> Vec<usize> {
 /// # Errors
 /// See [`ForecastError`].
 pub fn forecast(values: &[f64], support: Support, params: &ForecastParams) -> Result<Forecast, ForecastError> {
-    forecast_regime(values, 0, support, params)
+    prepare(values, 0, support, None, params)?.forecast(&Pool::default())
 }
 
 #[cfg(test)]
@@ -296,8 +303,8 @@ mod tests {
             SeriesKey { workflow_id: "w".into(), workflow_type: "w".into(), step: None, metric: Metric::ExecutionTime };
         let n = values.len();
         let (counts, sketches) = (vec![1; n], Sketches::default());
-        let series = Series { key, period_us: crate::units::DAY_US, start_us: 0, values, counts, sketches };
-        let forecast = forecast_series(&series, 70, &params(7)).unwrap();
+        let series = Series { key, period_us: DAY_US, start_us: 0, values, counts, sketches };
+        let forecast = prepare_series(&series, 70, &params(7)).unwrap().forecast(&Pool::default()).unwrap();
         for (ahead, step) in forecast.steps.iter().enumerate() {
             let truth = 2_700.0 * [1.0, 1.1, 1.2, 1.1, 1.0, 0.4, 0.3][(80 + ahead) % 7];
             assert!((step.point / truth).ln().abs() < 0.2, "{ahead}: {step:?}");

@@ -176,6 +176,16 @@ fn hold_means(profile: &mut [f64], by_phase: &[Vec<f64>]) {
     }
 }
 
+/// Mean and variance of values held near their median; zeros of nothing.
+pub(super) fn held(mut values: Vec<f64>) -> (f64, f64) {
+    let centre = median(values.clone()).unwrap_or(0.0);
+    let hold = HELD_SIGMAS * MAD_TO_SIGMA * median(values.iter().map(|v| (v - centre).abs()).collect()).unwrap_or(0.0);
+    values.iter_mut().for_each(|v| *v = v.clamp(centre - hold, centre + hold));
+    let n = values.len().max(1) as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n)
+}
+
 fn known(values: &[f64]) -> impl Iterator<Item = f64> {
     values.iter().copied().filter(|v| !v.is_nan())
 }

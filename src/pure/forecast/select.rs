@@ -1,8 +1,10 @@
 //! From a history to its forecast: the candidates are tried, the best one is fitted to all and told what it missed.
 
 use super::backtest::Backtest;
-use super::combine::{Contender, combine};
+use super::calendar::Calendar;
+use super::combine::{Contender, combine, is_better};
 use super::intervals::{Calibration, Realised, Yard, coverage, realised_coverage};
+use super::pooled::{Pool, Told};
 use super::scale::Scale;
 use super::season::align_regimes;
 use super::{CandidateScore, Forecast, ForecastError, ForecastParams, ForecastStep, HorizonCoverage, Support};
@@ -18,39 +20,81 @@ const MAX_HORIZON: usize = 100_000;
 const ENOUGH_SEASONS: usize = 5;
 const ENOUGH_VALUES: usize = 30;
 
-/// Forecasts what follows `values`, of which those from `regime_start` on are the present regime.
-pub(super) fn forecast_regime(
+/// A history made ready: what the models see of it.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    params: ForecastParams,
+    scale: Scale,
+    seasons: Vec<usize>,
+    /// On the scale of the models, NaN = gap.
+    history: Vec<f64>,
+    /// What was taken off it for the days of the month.
+    effects: Vec<f64>,
+    /// By how much a short regime widens intervals.
+    level_doubt: f64,
+    /// Least and largest value.
+    range: (f64, f64),
+}
+
+/// Makes `values` ready, of which those from `regime_start` on are the present regime.
+pub(super) fn prepare(
     values: &[f64],
     regime_start: usize,
     support: Support,
+    calendar: Option<Calendar>,
     params: &ForecastParams,
-) -> Result<Forecast, ForecastError> {
+) -> Result<Prepared, ForecastError> {
     check(values, regime_start, support, params)?;
     let scale = Scale::of(values, support);
     // Longer ones could not be told anyway; a bound here keeps memory one for any length asked for.
     let seasons: Vec<usize> = params.season_lengths.iter().copied().filter(|&m| m <= values.len() / 2).collect();
-    let (history, level_doubt) = present_history(scale.forward(values), regime_start, &seasons);
-    let backtest = Backtest::plan(&history, &seasons, params.horizon, params.max_origins);
-    let mut contenders: Vec<Contender> =
-        backtest.trials().into_iter().filter_map(|trial| Contender::of(trial, &backtest, scale)).collect();
-    let combination = combine(&mut contenders, backtest.is_intermittent);
-    let none = || ForecastError::NotEnoughValues { needed: MIN_VALUES, found: n_known(&history) };
-    let winner = winner(&mut contenders, combination).ok_or_else(none)?;
-    let levels = ascending(&params.levels);
-    let widest = levels.last().copied().unwrap_or(Level::DEFAULT);
-    let yard = Yard::best(&winner.held_out, scale, widest);
-    let steps = steps(&winner, &levels, yard, level_doubt).ok_or_else(none)?;
-    if !steps.iter().all(is_finite) {
-        return Err(not_finite(values));
+    let mut scaled = scale.forward(values);
+    let mut effects = calendar.map(|days| days.effects(&scaled, &seasons, params.horizon)).unwrap_or_default();
+    scaled.iter_mut().zip(&effects).for_each(|(value, effect)| *value -= effect);
+    let (history, level_doubt) = present_history(scaled, regime_start, &seasons);
+    effects.drain(..(values.len() - history.len()).min(effects.len()));
+    let known = || values.iter().copied().filter(|v| v.is_finite());
+    let range = (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
+    Ok(Prepared { params: params.clone(), scale, seasons, history, effects, level_doubt, range })
+}
+
+impl Prepared {
+    /// What it tells of coefficients that series share.
+    #[must_use]
+    pub fn tells(&self) -> Told {
+        Told::of(&self.history, &self.seasons)
     }
-    let unit = mase_unit(&history, scale, backtest.seasons.first().copied().unwrap_or(1));
-    let judge = Judge { scale, yard, widest, unit };
-    Ok(Forecast {
-        model: judge.name(&winner, &winner.model),
-        steps,
-        scores: judge.scores(&winner, &contenders),
-        by_horizon: judge.realised(&winner).iter().map(horizon_coverage).collect(),
-    })
+
+    /// What follows; `pool` is what series of its kind say together, itself included.
+    ///
+    /// # Errors
+    /// See [`ForecastError`].
+    pub fn forecast(self, pool: &Pool) -> Result<Forecast, ForecastError> {
+        let Self { params, scale, seasons, history, effects, level_doubt, range: (min, max) } = self;
+        let shared = pool.get(&seasons);
+        let backtest = Backtest::plan(&history, &seasons, params.horizon, params.max_origins).with(effects, shared);
+        let mut contenders: Vec<Contender> =
+            backtest.trials().into_iter().filter_map(|trial| Contender::of(trial, &backtest, scale)).collect();
+        let combination = combine(&mut contenders, backtest.is_intermittent);
+        let none = || ForecastError::NotEnoughValues { needed: MIN_VALUES, found: n_known(&history) };
+        let winner = winner(&mut contenders, combination, backtest.is_intermittent).ok_or_else(none)?;
+        let levels = ascending(&params.levels);
+        let widest = levels.last().copied().unwrap_or(Level::DEFAULT);
+        let yard = Yard::best(&winner.held_out, scale, widest);
+        let steps = steps(&winner, &levels, yard, level_doubt).ok_or_else(none)?;
+        if !steps.iter().all(is_finite) {
+            return Err(ForecastError::NotFinite { min, max });
+        }
+        let unit = mase_unit(&backtest.actuals(), scale, backtest.seasons.first().copied().unwrap_or(1));
+        let on_days = backtest.has_effects();
+        let judge = Judge { scale, yard, widest, unit, on_days };
+        Ok(Forecast {
+            model: judge.name(&winner, &winner.model),
+            steps,
+            scores: judge.scores(&winner, &contenders),
+            by_horizon: judge.realised(&winner).iter().map(horizon_coverage).collect(),
+        })
+    }
 }
 
 fn ascending(levels: &[Level]) -> Vec<Level> {
@@ -69,11 +113,15 @@ struct Judge {
     widest: Level,
     /// Error that counts as 1.
     unit: f64,
+    /// Whether days of the month were taken off.
+    on_days: bool,
 }
 
 impl Judge {
     fn name(&self, one: &Contender, model: &str) -> String {
-        if self.scale.is_log() && !one.is_naive { format!("log {model}") } else { model.to_owned() }
+        let scale = if self.scale.is_log() && !one.is_naive { "log " } else { "" };
+        let days = if self.on_days { " + days of the month" } else { "" };
+        format!("{scale}{model}{days}")
     }
 
     fn realised(&self, one: &Contender) -> Vec<Realised> {
@@ -100,13 +148,13 @@ impl Judge {
     }
 }
 
-/// The combination, or the naive forecast where that was at least as good: then it stands alone.
-fn winner(contenders: &mut [Contender], combination: Option<Contender>) -> Option<Contender> {
+/// The combination, or the naive forecast where that was better beyond chance: then it stands alone.
+fn winner(contenders: &mut [Contender], combination: Option<Contender>, by_square: bool) -> Option<Contender> {
     // The naive ones come first and win ties.
     let naive = contenders.iter().filter(|one| one.is_naive);
     let naive = naive.reduce(|best, next| if next.loss < best.loss { next } else { best }).cloned();
     match (naive, combination) {
-        (Some(naive), Some(combination)) if combination.loss < naive.loss => Some(combination),
+        (Some(naive), Some(combination)) if !is_better(&naive, &combination, by_square) => Some(combination),
         (Some(naive), _) => {
             contenders.iter_mut().for_each(|one| one.weight = f64::from(u8::from(one.model == naive.model)));
             Some(Contender { weight: 1.0, ..naive })
@@ -187,12 +235,4 @@ fn steps(winner: &Contender, levels: &[Level], yard: Yard, level_doubt: f64) -> 
 
 fn is_finite(step: &ForecastStep) -> bool {
     step.point.is_finite() && step.intervals.iter().all(|i| i.lower.is_finite() && i.upper.is_finite())
-}
-
-fn not_finite(values: &[f64]) -> ForecastError {
-    let known = || values.iter().copied().filter(|v| v.is_finite());
-    ForecastError::NotFinite {
-        min: known().fold(f64::INFINITY, f64::min),
-        max: known().fold(f64::NEG_INFINITY, f64::max),
-    }
 }

@@ -1,10 +1,14 @@
 //! Forecasts of the series of any table: on their grid, with seasons found in each.
 
-use super::{Forecast, ForecastError, ForecastParams, MAX_ORIGINS, Support, find_seasons, forecast};
+use super::calendar::Calendar;
+use super::pooled::{Pool, Told};
+use super::select::prepare;
+use super::{Forecast, ForecastError, ForecastParams, MAX_ORIGINS, Prepared, Support, find_seasons};
 use crate::columns::Clock;
 use crate::detect::sequences::{Gridded, Sequence};
 use crate::units::{DAY_US, HOUR_US, Level};
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
+use rayon::prelude::*;
 
 /// Values that are looked at, the latest; older ones say little of what comes and cost time.
 const MAX_HISTORY: usize = 20_000;
@@ -46,35 +50,74 @@ enum Stride {
     },
 }
 
-/// Forecasts the steps that follow `series`.
+/// Forecasts the steps that follow each of `series`: all are made ready, tell one another what they share, and are forecast.
+/// `step` is called after each of the two passes over each.
 ///
 /// Values are taken to be zero or more where all are, and effects to multiply where all are more than zero; intervals stay
 /// there. What is not finite is a gap.
-///
-/// # Errors
-/// See [`ForecastError`].
-pub fn forecast_sequence(
-    series: &Sequence,
+pub fn forecast_sequences(
+    series: &[Sequence],
     clock: Clock,
     params: &SequenceParams,
-) -> Result<SequenceForecast, ForecastError> {
-    let Gridded { values, .. } = series.gridded(clock);
-    let values = values.get(values.len().saturating_sub(MAX_HISTORY)..).unwrap_or_default();
-    let stride = stride(&series.instants, clock);
-    let seasons = params.seasons.clone().unwrap_or_else(|| find_seasons(values, &hints(stride, clock)));
-    let known = || values.iter().filter(|v| v.is_finite());
-    let support = if known().all(|v| *v >= 0.0) { Support::NonNegative } else { Support::Real };
-    let SequenceParams { horizon, levels, .. } = params;
-    let asked = ForecastParams {
-        horizon: *horizon,
-        levels: levels.clone(),
-        season_lengths: seasons.clone(),
-        max_origins: MAX_ORIGINS,
-    };
-    let forecast = forecast(values, support, &asked)?;
-    let last = series.instants.last().copied().unwrap_or(0);
-    let instants = (1..=*horizon).map(|ahead| stride.after(last, ahead)).collect();
-    Ok(SequenceForecast { forecast, instants, seasons })
+    step: impl Fn() + Sync,
+) -> Vec<Result<SequenceForecast, ForecastError>> {
+    let ready: Vec<Result<(Ready, Told), ForecastError>> = series
+        .par_iter()
+        .map(|series| {
+            let ready = Ready::of(series, clock, params);
+            step();
+            ready.map(|ready| {
+                let told = ready.prepared.tells();
+                (ready, told)
+            })
+        })
+        .collect();
+    let pool = Pool::of(ready.iter().flatten().map(|(_, told)| told.clone()));
+    ready
+        .into_par_iter()
+        .map(|ready| {
+            let found = ready.and_then(|(ready, _)| ready.forecast(&pool, params.horizon));
+            step();
+            found
+        })
+        .collect()
+}
+
+/// A series made ready.
+struct Ready {
+    prepared: Prepared,
+    stride: Stride,
+    last: i64,
+    seasons: Vec<usize>,
+}
+
+impl Ready {
+    fn of(series: &Sequence, clock: Clock, params: &SequenceParams) -> Result<Self, ForecastError> {
+        let Gridded { values, .. } = series.gridded(clock);
+        let values = values.get(values.len().saturating_sub(MAX_HISTORY)..).unwrap_or_default();
+        let stride = stride(&series.instants, clock);
+        let seasons = params.seasons.clone().unwrap_or_else(|| find_seasons(values, &hints(stride, clock)));
+        let known = || values.iter().filter(|v| v.is_finite());
+        let support = if known().all(|v| *v >= 0.0) { Support::NonNegative } else { Support::Real };
+        let SequenceParams { horizon, levels, .. } = params;
+        let asked = ForecastParams {
+            horizon: *horizon,
+            levels: levels.clone(),
+            season_lengths: seasons.clone(),
+            max_origins: MAX_ORIGINS,
+        };
+        let last = series.instants.last().copied().unwrap_or(0);
+        let is_daily = stride == Stride::Even(DAY_US) && matches!(clock, Clock::Time { .. });
+        let first_day = last.div_euclid(DAY_US) + 1 - i64::try_from(values.len()).unwrap_or(0);
+        let calendar = is_daily.then_some(Calendar { first_day });
+        Ok(Self { prepared: prepare(values, 0, support, calendar, &asked)?, stride, last, seasons })
+    }
+
+    fn forecast(self, pool: &Pool, horizon: usize) -> Result<SequenceForecast, ForecastError> {
+        let Self { prepared, stride, last, seasons } = self;
+        let instants = (1..=horizon).map(|ahead| stride.after(last, ahead)).collect();
+        Ok(SequenceForecast { forecast: prepared.forecast(pool)?, instants, seasons })
+    }
 }
 
 /// The usual distance of instants, in months where they lie on months.
@@ -159,6 +202,14 @@ mod tests {
 
     fn sequence(instants: Vec<i64>, value: impl Fn(usize) -> f64) -> Sequence {
         Sequence { values: (0..instants.len()).map(value).collect(), instants, ..Sequence::default() }
+    }
+
+    fn forecast_sequence(
+        series: &Sequence,
+        clock: Clock,
+        params: &SequenceParams,
+    ) -> Result<SequenceForecast, ForecastError> {
+        forecast_sequences(std::slice::from_ref(series), clock, params, || {}).pop().unwrap()
     }
 
     fn micros(day: &str) -> i64 {

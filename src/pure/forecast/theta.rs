@@ -1,6 +1,6 @@
 //! The Theta method (Assimakopoulos and Nikolopoulos 2000; as simple exponential smoothing with half the drift, Hyndman
-//! and Billah 2003): level by a searched weight, half of the robust slope of the whole, seasons taken off before and laid
-//! on again.
+//! and Billah 2003): level by a searched weight, half of the robust slope of the whole as far as it stands out of what
+//! such a level draws without any (James and Stein 1961), seasons taken off before and laid on again.
 
 use super::Path;
 use super::season::{Outline, Profiles};
@@ -9,6 +9,9 @@ use super::season::{Outline, Profiles};
 const CLIP_SIGMAS: f64 = 3.0;
 /// Weights that are tried.
 const WEIGHTS: [f64; 12] = [0.01, 0.03, 0.06, 0.1, 0.15, 0.22, 0.3, 0.4, 0.52, 0.66, 0.82, 0.97];
+
+/// Variance of the slope of a line through n values of a random walk of unit steps, times n (Durlauf and Phillips 1988).
+const SLOPE_OF_WALK: f64 = 1.2;
 
 /// What was fitted: weight and slope, the seasons, and where the level stands.
 #[derive(Debug, Clone)]
@@ -29,7 +32,13 @@ impl Theta {
         let theta = |alpha| Self { alpha, slope: outline.slope, clip, profiles: Profiles::none() };
         let loss = |alpha: f64| theta(alpha).smooth(&rest).map(|(_, loss)| (alpha, loss));
         let best = WEIGHTS.iter().filter_map(|&alpha| loss(alpha)).reduce(|a, b| if b.1 < a.1 { b } else { a })?;
-        Some(Self { profiles, ..theta(best.0) })
+        let (alpha, loss) = best;
+        let n = rest.iter().filter(|v| !v.is_nan()).count() as f64;
+        // A slope through a walk of steps α sigma, and through noise about it.
+        let chance = loss / n * (SLOPE_OF_WALK * alpha * alpha / n + 12.0 / n.powi(3));
+        let squared = outline.slope * outline.slope;
+        let slope = if squared > chance { outline.slope * (1.0 - chance / squared) } else { 0.0 };
+        Some(Self { slope, profiles, ..theta(alpha) })
     }
 
     /// Level after the last value, and Huber's loss of the one-step errors.

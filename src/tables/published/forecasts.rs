@@ -18,7 +18,7 @@ published_table! {
     horizon: i64,
     /// Start of the bucket that is forecast.
     ds: Instant,
-    /// What forecasts: models with their weights by the rolling-origin backtest, or a naive one alone where it was as good.
+    /// What forecasts: models with their weights by the rolling-origin backtest, or a naive one alone where it was better.
     model: String,
     /// Centre of the forecast.
     point: f64,
