@@ -27,3 +27,4 @@ pub mod samples;
 pub mod series;
 pub mod stats;
 pub mod units;
+pub mod usage;

@@ -12,6 +12,7 @@ mod history;
 mod levels;
 mod samples;
 mod upstream;
+mod usage;
 
 pub use arms::{ARM_METRICS, ArmCell, ArmKey, UnitSums};
 pub use buckets::{CellKey, DailyCell, Period, daily_cells, rollups};
