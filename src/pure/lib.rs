@@ -11,6 +11,7 @@
 //! Samples ── learn (regression, conformal, isolation forest) ─ compare ────┼─ recommend
 //! RunGraph ─ graph (critical path, slots, replay) ─ detect::bottlenecks ───┤
 //! ArmStatistics ─ experiment ──────────────────────────────────────────────┘
+//! DayUsage ─ forecast::capacity
 //! ```
 
 pub mod analysis;

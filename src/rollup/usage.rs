@@ -13,8 +13,9 @@ const MAX_HOURS: usize = 14 * HOURS_A_DAY;
 /// All that the day's runs used, as it was known at the cutoff.
 #[must_use]
 pub(super) fn day_usage(day: &Day) -> DayUsage {
-    let starts = day.runs.bucket_us.iter().chain(&day.steps.bucket_us);
-    let start_us = starts.min().map_or(0, |first| first.div_euclid(DAY_US) * DAY_US);
+    // A partition is the day on which runs started; steps may have come later.
+    let first = day.runs.bucket_us.iter().min().or(day.steps.bucket_us.iter().min());
+    let start_us = first.map_or(0, |first| first.div_euclid(DAY_US) * DAY_US);
     let place_of: HashMap<u32, usize> = (0..day.runs.len()).map(|i| (day.runs.run[i], i)).collect();
     let (steps, runs) = (&day.steps, &day.runs);
     let by_run = |column: &[f64]| sums_by_run(steps, column, &place_of, runs.len());
@@ -139,21 +140,19 @@ fn loads<const K: usize>(spans: &[Span<K>], start_us: i64) -> [Load; K] {
             turns.extend([(start - start_us, true, at), (end - start_us, false, at)]);
         }
     }
-    // What ends when another starts makes room for it: ends come first.
+    // What ends when another starts makes room for it: nothing counts that lasts for no time.
     turns.sort_unstable();
     let mut now = [0.0; K];
-    let mut hour = 0;
+    let mut since_us = 0;
     for (at_us, is_start, span) in turns {
-        let reached = usize::try_from(at_us.div_euclid(HOUR_US)).unwrap_or(0);
-        while hour < reached.min(HOURS_A_DAY) {
-            hour += 1;
-            raise(&mut loads, &now, hour);
+        if at_us > since_us {
+            raise(&mut loads, &now, since_us, at_us);
+            since_us = at_us;
         }
         let Some(span) = spans.get(span) else { continue };
         for (now, amount) in now.iter_mut().zip(span.amounts).filter(|(_, amount)| amount.is_finite()) {
             *now += if is_start { amount } else { -amount };
         }
-        raise(&mut loads, &now, reached);
     }
     for (load, mean) in loads.iter_mut().zip(means) {
         #[expect(clippy::cast_possible_truncation, reason = "hourly means need no more digits")]
@@ -162,19 +161,26 @@ fn loads<const K: usize>(spans: &[Span<K>], start_us: i64) -> [Load; K] {
     loads
 }
 
+/// What is held from `start` to `end` (microseconds from the day's start, from 0 on) is held in all hours between.
 #[expect(clippy::cast_possible_truncation, reason = "peaks need no more digits")]
-fn raise<const K: usize>(loads: &mut [Load; K], now: &[f64; K], hour: usize) {
-    for (load, now) in loads.iter_mut().zip(now) {
-        if let Some(peak) = load.peaks.get_mut(hour) {
-            *peak = peak.max(*now as f32);
+fn raise<const K: usize>(loads: &mut [Load; K], now: &[f64; K], start: i64, end: i64) {
+    for hour in hour_of(start)..=hour_of(end - 1).min(HOURS_A_DAY - 1) {
+        for (load, now) in loads.iter_mut().zip(now) {
+            if let Some(peak) = load.peaks.get_mut(hour) {
+                *peak = peak.max(*now as f32);
+            }
         }
     }
+}
+
+/// The hour of an instant, counted from the day's start; of what lies before it the first.
+fn hour_of(at: i64) -> usize {
+    usize::try_from(at.div_euclid(HOUR_US)).unwrap_or(0).min(MAX_HOURS - 1)
 }
 
 /// Adds what is held from `start` to `end` (microseconds from the day's start) to the means of the hours between.
 #[expect(clippy::cast_precision_loss, reason = "microseconds of two weeks stay far below 2^53")]
 fn spread<const K: usize>(means: &mut [Vec<f64>; K], amounts: &[f64; K], start: i64, end: i64) {
-    let hour_of = |at: i64| usize::try_from(at.div_euclid(HOUR_US)).unwrap_or(0).min(MAX_HOURS - 1);
     for hour in hour_of(start)..=hour_of(end - 1) {
         let from = i64::try_from(hour).unwrap_or(0) * HOUR_US;
         let share = (end.min(from + HOUR_US) - start.max(from)).max(0) as f64 / HOUR_US as f64;
