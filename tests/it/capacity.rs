@@ -39,7 +39,8 @@ async fn what_the_days_to_come_need_is_published_with_its_shortages() {
     let first = |resource, growth, column| of(&plan, resource, growth, column)[0];
     assert!(first("slots", 3.0, "shortage_probability") > 0.9, "two slots are not enough: {plan:?}");
     assert!(first("cost_usd", 3.0, "shortage_probability") < 0.01);
-    assert_eq!(first("slots", 3.0, "exhausted_on"), first("slots", 3.0, "ds"));
+    let days_off = first("slots", 3.0, "exhausted_on") - first("slots", 3.0, "ds");
+    assert!(days_off.abs() < 1.0, "the first day is short already");
     assert!(first("runs", 1.0, "capacity").is_nan() && first("runs", 1.0, "shortage_probability").is_nan());
     assert!(texts(&plan, "provider").iter().any(|provider| !provider.is_empty()), "calls have providers");
     let skips = place.table("results", "skips").await;

@@ -43,7 +43,11 @@ fn day(position: usize, n_runs: usize, mut spend: impl FnMut() -> f64) -> DayUsa
 }
 
 fn of(plans: &[CapacityPlan], resource: Resource) -> &CapacityPlan {
-    plans.iter().find(|plan| plan.resource == resource && plan.growth == 1.0).unwrap()
+    at_growth(plans, resource, 1.0)
+}
+
+fn at_growth(plans: &[CapacityPlan], resource: Resource, growth: f64) -> &CapacityPlan {
+    plans.iter().find(|plan| plan.resource == resource && (plan.growth - growth).abs() < 1e-9).unwrap()
 }
 
 const COST: Resource = Resource::Spent(Spent::CostUsd);
@@ -77,9 +81,7 @@ fn growth_scales_what_is_spent() {
     let days: Vec<DayUsage> = (0..60).map(|i| day(i, 50 + i % 7, || exponential(&mut rng))).collect();
     let asked = CapacityParams { growth: vec![1.0, 2.0], ..params(14, &[(COST, 90.0)]) };
     let (plans, _) = plan(&days, &asked);
-    let of_growth = |growth: f64, resource| {
-        plans.iter().find(|plan| plan.resource == resource && plan.growth == growth).unwrap().days.clone()
-    };
+    let of_growth = |growth: f64, resource| at_growth(&plans, resource, growth).days.clone();
     for (one, two) in of_growth(1.0, Resource::Runs).iter().zip(of_growth(2.0, Resource::Runs)) {
         assert!((two.p50 / one.p50 - 2.0).abs() < 1e-9 && (two.p95 / one.p95 - 2.0).abs() < 1e-9);
     }
@@ -161,7 +163,7 @@ fn the_day_of_exhaustion_is_inside_its_interval() {
 /// The load and the most at once of a day on which `n` executions come at random over its hours, for a lognormal time.
 fn busy_day(position: usize, n: usize, mean_hours: f64, rng: &mut Xoshiro256PlusPlus) -> (DayUsage, f64) {
     let mut turns: Vec<(f64, f64)> = Vec::new();
-    let mut hours = vec![0.0_f64; 24];
+    let mut hours = [0.0_f64; 24];
     for _ in 0..n {
         let start = 24.0 * rng.random::<f64>();
         let end = start + mean_hours * (normal(rng) - 0.5).exp();
@@ -196,7 +198,7 @@ fn the_most_at_once_is_that_of_arrivals_and_service_times() {
     let (plans, skips) = plan(&days, &asked);
     assert!(skips.is_empty(), "{skips:?}");
     for growth in [1.0, 3.0] {
-        let found = plans.iter().find(|plan| plan.resource == SLOTS && plan.growth == growth).unwrap();
+        let found = at_growth(&plans, SLOTS, growth);
         let n = (482.0 * growth) as usize;
         let mut most: Vec<f64> = (0..1_000).map(|i| busy_day(i, n, 0.5, &mut rng).1).collect();
         most.sort_by(f64::total_cmp);
@@ -223,7 +225,7 @@ fn what_goes_on_over_midnight_counts_on_both_days() {
         .map(|(i, hours)| DayUsage {
             start_us: START_US + DAY_US * i64::try_from(i).unwrap(),
             n_runs: 1,
-            held: [load(hours.clone(), 3.0), Load::default(), Load::default(), Load::default()],
+            held: [load(hours, 3.0), Load::default(), Load::default(), Load::default()],
             ..DayUsage::default()
         })
         .collect();
