@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct Capacity {
     /// One a resource, provider and growth: those that run short first come first.
     pub needs: Vec<Need>,
-    /// Days that are looked ahead, and how many run short.
+    /// Days that are looked ahead, and how many capacities run short, if any is known.
     pub sentence: String,
 }
 
@@ -55,18 +55,19 @@ pub(super) fn capacity(published: &Published) -> Part<Capacity> {
     for days in &mut plans {
         days.sort_by_key(|row| row.horizon);
     }
-    let first = |days: &[&CapacityPlanRow]| days.first().copied().cloned();
-    let exhausted = |days: &[&CapacityPlanRow]| first(days).and_then(|row| row.exhausted_on).map(|at| at.0);
-    plans.sort_by_key(|days| {
-        (exhausted(days).unwrap_or(i64::MAX), first(days).is_none_or(|row| row.capacity.is_none()))
-    });
+    let exhausted = |days: &[&CapacityPlanRow]| days.first().and_then(|row| row.exhausted_on).map(|at| at.0);
+    let is_unlimited = |days: &[&CapacityPlanRow]| days.first().is_none_or(|row| row.capacity.is_none());
+    plans.sort_by_key(|days| (exhausted(days).unwrap_or(i64::MAX), is_unlimited(days)));
     let n_days = plans.iter().map(Vec::len).max().unwrap_or(0);
     let n_short = plans.iter().filter(|days| exhausted(days).is_some()).count();
+    let is_limited = rows.iter().any(|row| row.capacity.is_some());
     let short = format::plural(n_short, "capacity runs short", "capacities run short");
-    Part::Shown(Capacity {
-        needs: plans.iter().filter_map(|days| need(days)).collect(),
-        sentence: format!("In the next {n_days} days {short}."),
-    })
+    let sentence = match (is_limited, n_short) {
+        (false, _) => format!("No limit is configured: this is what the next {n_days} days need."),
+        (true, 0) => format!("In the next {n_days} days no capacity is more likely short than not."),
+        (true, _) => format!("In the next {n_days} days {short}."),
+    };
+    Part::Shown(Capacity { needs: plans.iter().filter_map(|days| need(days)).collect(), sentence })
 }
 
 fn need(days: &[&CapacityPlanRow]) -> Option<Need> {

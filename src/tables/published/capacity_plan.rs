@@ -4,7 +4,7 @@ use super::rows::published_table;
 published_table! {
     /// What the runs of the days to come need of each resource, and whether that is there.
     "capacity_plan" => CapacityPlanRow, grain "resource × provider (null = all) × growth × day", key [resource, provider, growth, ds];
-    /// What is needed: a day of runs, cost_usd, tokens and api_calls; at once, in the busiest moment of the day, of concurrent_runs, slots (executions of steps), cpu_cores and memory_mb.
+    /// What is needed: a day of runs, cost_usd, tokens and api_calls; at once, in the busiest moment of the day, of concurrent_runs, slots (executions of steps), cpu_cores (their mean use) and memory_mb (the sum of their peaks).
     resource: String,
     /// Whose API is called, null for all together.
     provider: Option<String>,
