@@ -36,7 +36,7 @@ fn figure(fan: &Fan, view: &View, idx: usize) -> Markup {
 }
 
 pub(super) fn capacity(capacity: &Capacity) -> Markup {
-    let names = ["Resource", "#Needed on the last day", "#There is", "Short from", "#Probability of a shortage"];
+    let names = ["Resource", "#Needed on the busiest day", "#There is", "Short from", "#Probability of a shortage"];
     let row = |one: &Need| {
         html! {
             tr {

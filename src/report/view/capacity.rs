@@ -25,7 +25,7 @@ pub struct Need {
     pub provider: Option<String>,
     /// For how much growth; none for what is forecast.
     pub growth: Option<String>,
-    /// Demand of the last day: its median.
+    /// Demand of the day that needs most: its median.
     pub median: String,
     /// What suffices with a probability of 95 %.
     pub most: String,
@@ -33,7 +33,8 @@ pub struct Need {
     pub capacity: String,
     /// The first day that is as likely short as not.
     pub exhausted: String,
-    /// From the earliest to the latest such day, with the level; none where there is no limit.
+    /// From the earliest to the latest such day, with the level; "later" where even the earliest is not in sight, with the
+    /// probability of that one tail; none where there is no limit.
     pub interval: Option<String>,
     /// The largest probability of a shortage on one day.
     pub probability: String,
@@ -72,21 +73,25 @@ pub(super) fn capacity(published: &Published) -> Part<Capacity> {
 
 fn need(days: &[&CapacityPlanRow]) -> Option<Need> {
     let last = days.last()?;
-    let CapacityPlanRow { resource, provider, unit, growth, demand_p50, demand_p95, level, capacity, .. } = last;
+    let busiest = days.iter().max_by(|a, b| a.demand_p50.total_cmp(&b.demand_p50))?;
+    let CapacityPlanRow { resource, provider, unit, growth, level, capacity, .. } = last;
     let amount = |value: f64| format::value(value, unit);
     let day =
         |at: Option<Instant>, otherwise: &str| at.map_or_else(|| otherwise.to_owned(), |at| format::day(at.0, Tz::UTC));
     let worst = days.iter().filter_map(|row| row.shortage_probability).reduce(f64::max);
     let interval = || {
-        let (from, to) = (day(last.exhausted_lower, "later"), day(last.exhausted_upper, "later or never"));
+        if last.exhausted_lower.is_none() {
+            return format!("later, {}", format::level(0.5 + 0.5 * level));
+        }
+        let (from, to) = (day(last.exhausted_lower, "–"), day(last.exhausted_upper, "later or never"));
         format!("{from} to {to}, {}", format::level(*level))
     };
     Some(Need {
         resource: format::words(resource),
         provider: provider.as_deref().map(format::name),
         growth: ((*growth - 1.0).abs() > f64::EPSILON).then(|| format!("×{}", format::significant(*growth, 3))),
-        median: amount(*demand_p50),
-        most: amount(*demand_p95),
+        median: amount(busiest.demand_p50),
+        most: amount(busiest.demand_p95),
         capacity: capacity.map_or_else(|| "–".to_owned(), amount),
         exhausted: if capacity.is_some() { day(last.exhausted_on, "not in sight") } else { "–".to_owned() },
         interval: capacity.is_some().then(interval),
