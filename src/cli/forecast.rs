@@ -44,6 +44,9 @@ pub struct ForecastArgs {
     /// Where the probability of a shortage goes, by series and step: .parquet or .csv.
     #[arg(long, value_name = "F", requires = "capacity")]
     plan: Option<PathBuf>,
+    /// What if there were so many times what is forecast? Points and intervals are multiplied.
+    #[arg(long, value_name = "F", default_value_t = 1.0)]
+    growth: f64,
     /// How the summary is printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -84,7 +87,10 @@ fn forecast_all(args: &ForecastArgs) -> Result<u8> {
     let mut forecasted = Vec::with_capacity(found.len());
     for (series, forecast) in series.into_iter().zip(found) {
         match forecast {
-            Ok(forecast) => forecasted.push(Forecasted { series, forecast }),
+            Ok(mut forecast) => {
+                forecast.forecast.grow(args.growth);
+                forecasted.push(Forecasted { series, forecast });
+            }
             Err(why) => remarks.push(format!("series {}: skipped, {why}", name(&series))),
         }
     }
@@ -114,6 +120,12 @@ fn params(args: &ForecastArgs) -> Result<SequenceParams> {
     }
     if args.capacity.is_some() {
         levels.extend(capacity_levels());
+    }
+    if !(args.growth > 0.0 && args.growth.is_finite()) {
+        let found = args.growth;
+        return Err(Error::Usage(format!(
+            "--growth {found}: a factor above 0 is expected; write 1.5 for half as much more"
+        )));
     }
     if args.horizon == 0 {
         return Err(Error::Usage("--horizon 0: name the steps to forecast, 1 or more".to_owned()));

@@ -9,6 +9,7 @@
 //! tree. Deriving the structs straight from the file would stop at the first mistake and lose its place.
 
 mod analytics;
+mod capacity;
 mod cron;
 mod document;
 mod experiments;
@@ -23,6 +24,7 @@ mod size;
 mod unbuilt;
 
 pub use analytics::Analytics;
+pub use capacity::{Capacity, Limit};
 pub use cron::{Cron, CronError};
 pub use experiments::{ArmStat, Desired, Experiment, Guardrail, Measure, Method, Primary, Unit};
 pub use locations::{Database, is_url};
@@ -74,6 +76,8 @@ pub struct Config {
     pub models: Models,
     /// What is judged.
     pub experiments: Vec<Experiment>,
+    /// What is planned for.
+    pub capacity: Capacity,
     /// What is told at once.
     pub monitoring: Monitoring,
     /// What the report shows.
@@ -227,7 +231,7 @@ impl Config {
             })
         });
         let limits = file.section("limits", Limits::read);
-        let Engine { analytics, optimization, models, experiments, monitoring, reporting } = engine;
+        let Engine { analytics, optimization, models, experiments, capacity, monitoring, reporting } = engine;
         Self {
             job,
             lake,
@@ -241,6 +245,7 @@ impl Config {
             optimization,
             models,
             experiments,
+            capacity,
             monitoring,
             reporting,
             schedule,
@@ -276,6 +281,7 @@ impl Config {
             optimization,
             models,
             experiments,
+            capacity,
             monitoring,
             reporting,
             schedule: _,
@@ -289,12 +295,22 @@ impl Config {
             optimization: &'a Optimization,
             models: &'a Models,
             experiments: &'a [Experiment],
+            capacity: &'a Capacity,
             monitoring: &'a Monitoring,
             reporting: &'a Reporting,
         }
         let (seed, memory_bytes) = (*seed, *memory_bytes);
-        let counts =
-            WhatCounts { seed, memory_bytes, analytics, optimization, models, experiments, monitoring, reporting };
+        let counts = WhatCounts {
+            seed,
+            memory_bytes,
+            analytics,
+            optimization,
+            models,
+            experiments,
+            capacity,
+            monitoring,
+            reporting,
+        };
         #[expect(clippy::expect_used, reason = "structs of numbers, words and word-keyed maps are always JSON")]
         let json = serde_json::to_vec(&counts).expect("settings are JSON");
         blake3::hash(&json).to_hex().to_string()
@@ -307,6 +323,7 @@ struct Engine {
     optimization: Optimization,
     models: Models,
     experiments: Vec<Experiment>,
+    capacity: Capacity,
     monitoring: Monitoring,
     reporting: Reporting,
 }
@@ -320,6 +337,7 @@ impl Engine {
             optimization: section.section("optimization", Optimization::read),
             models: section.section("ml_models", Models::read),
             experiments,
+            capacity: section.section("capacity", Capacity::read),
             monitoring: section.section("monitoring", Monitoring::read),
             reporting: section.section("reporting", Reporting::read),
         }

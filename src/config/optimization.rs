@@ -72,12 +72,18 @@ impl ResourceAllocation {
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "sizes of memory are far below 2⁵³ bytes")]
 fn megabytes(section: &mut Section<'_>, key: &'static str, default: u64) -> f64 {
-    let bytes =
-        section.parsed(key, default * MB, "a number of MB, or a size such as 8GB", |text| size::parse(text, MB));
-    #[expect(clippy::cast_precision_loss, reason = "sizes of memory are far below 2⁵³ bytes")]
-    let megabytes = bytes as f64 / MB as f64;
-    megabytes
+    section.parsed(key, default as f64, "a number of MB, or a size such as 8GB", parse_megabytes)
+}
+
+/// MB of a size; a bare number is a number of them.
+///
+/// # Errors
+/// What to write instead.
+#[expect(clippy::cast_precision_loss, reason = "sizes of memory are far below 2⁵³ bytes")]
+pub(super) fn parse_megabytes(text: &str) -> Result<f64, String> {
+    size::parse(text, MB).map(|bytes| bytes as f64 / MB as f64)
 }
 
 fn refuse_above(section: &Section<'_>, key: &str, least: f64, other: &str, most: f64) {

@@ -343,7 +343,7 @@ impl<'a> Section<'a> {
     }
 }
 
-fn as_number(node: &Node) -> Option<f64> {
+pub(super) fn as_number(node: &Node) -> Option<f64> {
     match node.value {
         // Rounding above 2⁵³ does no harm in any setting that is a number.
         #[expect(clippy::cast_precision_loss, reason = "settings are far below 2⁵³")]

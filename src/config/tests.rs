@@ -80,6 +80,7 @@ fn each_key_refuses_what_it_cannot_mean() {
     let analytics = "performance_optimization.analytics";
     let models = "performance_optimization.ml_models";
     let trends = "performance_optimization.reporting.performance_trends";
+    let capacity = "performance_optimization.capacity";
     let cases = [
         ("job", "a/b", "letters, digits"),
         ("job", "''", "letters, digits"),
@@ -126,6 +127,16 @@ fn each_key_refuses_what_it_cannot_mean() {
         (&format!("{models}.performance_prediction.accuracy_threshold"), ".nan", "a ratio from 0 to 1"),
         (&format!("{models}.bottleneck_detection.sensitivity"), "0", "a number above 0"),
         (&format!("{models}.bottleneck_detection.min_samples"), "1", "a whole number from 2"),
+        (&format!("{capacity}.growth"), "[1, 0]", "factors above 0"),
+        (&format!("{capacity}.growth"), "[2, 2]", "each item once"),
+        (&format!("{capacity}.growth"), "1.5", "a list"),
+        (&format!("{capacity}.limits"), "{ slot: 4 }", "did you mean slots?"),
+        (&format!("{capacity}.limits"), "{ gpus: 4 }", "known are runs, cost_usd"),
+        (&format!("{capacity}.limits"), "{ slots: -4 }", "-4 for slots, expected a number above 0"),
+        (&format!("{capacity}.limits"), "{ slots: { a: 4 } }", "for slots"),
+        (&format!("{capacity}.limits"), "{ memory_mb: 4 parsecs }", "for memory_mb"),
+        (&format!("{capacity}.limits"), "{ api_calls: { openai: many } }", "many for api_calls of openai"),
+        (&format!("{capacity}.limits"), "40", "keys with values"),
         (&format!("{trends}.comparison_periods"), "[7, -30]", "whole numbers of days above 0"),
         (&format!("{trends}.forecast_days"), "0", "a whole number from 1"),
         (&format!("{trends}.confidence_interval"), "95", "write 0.95 for 95 %"),
@@ -141,6 +152,25 @@ fn each_key_refuses_what_it_cannot_mean() {
         assert!(message.contains(section) && message.contains(expected), "{path}: {value} gave: {message}");
         assert!(!message.contains("hunter2") && !message.contains("key:secret"), "a secret is shown: {message}");
     }
+}
+
+#[test]
+fn capacity_is_read_by_resource_and_provider() {
+    let limits = "{ slots: 40, memory_mb: 256GB, tokens: null, api_calls: { openai: 1e5, '*': 2000000 } }";
+    let config = parse(&nested("performance_optimization.capacity.limits", limits), "f").unwrap();
+    let found: Vec<(&str, Option<&str>, f64)> =
+        config.capacity.limits.iter().map(|limit| (limit.resource, limit.provider.as_deref(), limit.amount)).collect();
+    let expected = [
+        ("slots", None, 40.0),
+        ("memory_mb", None, 256_000.0),
+        ("api_calls", Some("openai"), 100_000.0),
+        ("api_calls", None, 2_000_000.0),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!((config.capacity.by_demand().len(), config.capacity.growth.clone()), (4, vec![1.0]));
+    let growth = parse(&nested("performance_optimization.capacity.growth", "[2, 1, 1.5]"), "f").unwrap();
+    assert_eq!(growth.capacity.growth, [1.0, 1.5, 2.0]);
+    assert_ne!(growth.hash(), config.hash());
 }
 
 #[test]

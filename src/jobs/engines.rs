@@ -12,6 +12,7 @@ use crate::pure::detect::common::CommonChanges;
 use crate::pure::detect::conditioned::{Days, conditioned};
 use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Skip, SkipSubject};
+use crate::pure::forecast::capacity::{self, CapacityPlan};
 use crate::pure::forecast::pooled::Pool;
 use crate::pure::forecast::{ForecastError, Prepared, prepare_series};
 use crate::pure::learn::champion::{Champion, Elected, Election, ElectionParams, elect};
@@ -34,6 +35,7 @@ pub(crate) struct Findings {
     pub(crate) analyses: Vec<Analysis>,
     /// End of the last complete bucket, where forecasts begin.
     pub(crate) cutoff_us: i64,
+    pub(crate) capacity: Vec<CapacityPlan>,
     pub(crate) predictions: Vec<Prediction>,
     pub(crate) scores: Vec<ModelScore>,
     /// Of predictions of whole runs.
@@ -67,6 +69,13 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
     let mut findings = Findings::default();
     if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
         timed("series", || learn_series(history, settings, stages, &mut findings));
+    }
+    if stages.has(Stage::Forecasts) {
+        timed("capacity", || {
+            let (plans, skips) = capacity::plan(&history.usage, &settings.capacity);
+            findings.capacity = plans;
+            findings.skips.extend(skips);
+        });
     }
     let weekly = weekly_executions(&history.series);
     give_up(std::mem::take(&mut history.series));

@@ -123,6 +123,7 @@ pub(crate) fn tables(
     if stages.has(Stage::Forecasts) {
         let grid = ForecastGrid { cutoff_us: findings.cutoff_us, period_us: DAY_US };
         outputs.add(analyses.iter().flat_map(|a| rows::forecasts(a, grid)).collect());
+        outputs.add(findings.capacity.iter().flat_map(rows::capacity_plan).collect());
     }
     if stages.has(Stage::Predictions) {
         outputs.add(findings.predictions.iter().map(rows::prediction).collect());

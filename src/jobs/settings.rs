@@ -10,6 +10,7 @@ use crate::pure::detect::continuity::Earlier;
 use crate::pure::detect::degradations::DegradationParams;
 use crate::pure::detect::trends::TrendParams;
 use crate::pure::forecast::ForecastParams;
+use crate::pure::forecast::capacity::CapacityParams;
 use crate::pure::graph::EnsembleParams;
 use crate::pure::learn::dataset::Features;
 use crate::pure::learn::runs::RunParams;
@@ -31,6 +32,7 @@ const INNER_LEVEL: f64 = 0.8;
 pub(crate) struct Settings {
     pub(crate) analysis: AnalysisParams,
     pub(crate) forecast: ForecastParams,
+    pub(crate) capacity: CapacityParams,
     pub(crate) train: TrainParams,
     pub(crate) runs: RunParams,
     /// A model younger than this is not trained anew.
@@ -54,6 +56,12 @@ impl Settings {
         let alert = &config.monitoring.degradation;
         let min_samples = usize::try_from(detection.min_samples).unwrap_or(usize::MAX);
         let replay = EnsembleParams { seed: config.seed, ..EnsembleParams::default() };
+        let forecast = ForecastParams {
+            horizon: usize::try_from(trends.forecast_days).unwrap_or(usize::MAX),
+            levels: forecast_levels(trends.level),
+            season_lengths: SEASON_LENGTHS.to_vec(),
+            max_origins: FORECAST_ORIGINS,
+        };
         Self {
             analysis: AnalysisParams {
                 baselines: BaselineParams {
@@ -69,12 +77,13 @@ impl Settings {
                 earlier,
                 ..AnalysisParams::default()
             },
-            forecast: ForecastParams {
-                horizon: usize::try_from(trends.forecast_days).unwrap_or(usize::MAX),
-                levels: forecast_levels(trends.level),
-                season_lengths: SEASON_LENGTHS.to_vec(),
-                max_origins: FORECAST_ORIGINS,
+            capacity: CapacityParams {
+                forecast: forecast.clone(),
+                level: trends.level,
+                limits: config.capacity.by_demand(),
+                growth: config.capacity.growth.clone(),
             },
+            forecast,
             train: TrainParams {
                 level: prediction.level,
                 accuracy_threshold: prediction.accuracy_threshold,

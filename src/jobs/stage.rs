@@ -12,7 +12,7 @@ pub enum Stage {
     Rollups,
     /// `baselines`, `change_points`, `trends`.
     Analysis,
-    /// `forecasts`.
+    /// `forecasts`, `capacity_plan`.
     Forecasts,
     /// `predictions`, `model_scores`.
     Predictions,

@@ -7,15 +7,17 @@ use crate::pure::detect::anomalies::AlarmRate;
 use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Baseline, ChangePoint, Direction, Skip, SkipSubject, Trend};
 use crate::pure::experiment::ExperimentRow;
+use crate::pure::forecast::capacity::{CapacityPlan, Exhaustion, PlannedDay};
 use crate::pure::forecast::{CandidateScore, Forecast, ForecastStep, HorizonCoverage};
 use crate::pure::learn::coverage::coverage_state;
 use crate::pure::learn::{Anomaly, ModelScore, Prediction};
 use crate::pure::recommend::{Action, Bottleneck, Recommendation};
 use crate::pure::series::{Metric, SeriesKey};
-use crate::pure::units::Interval;
+use crate::pure::units::{DAY_US, Interval};
 use crate::tables::published::{
-    AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow,
-    ForecastRow, Instant, Json, ModelScoreRow, PredictionRow, RecommendationRow, SkipRow, SpreadChangeRow, TrendRow,
+    AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow,
+    ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, PredictionRow, RecommendationRow, SkipRow,
+    SpreadChangeRow, TrendRow,
 };
 
 /// Coverage of a baseline's 5 % to 95 % quantiles.
@@ -273,6 +275,41 @@ pub fn forecast_scores(analysis: &Analysis) -> Vec<ModelScoreRow> {
         row(format!("published, {from} to {to} ahead"), None, coverage, n)
     });
     scores.chain(by_horizon).collect()
+}
+
+/// The days of a capacity plan.
+#[must_use]
+pub fn capacity_plan(plan: &CapacityPlan) -> Vec<CapacityPlanRow> {
+    let CapacityPlan { resource, provider, growth, capacity, start_us, days, exhaustion } = plan;
+    let start_of = |ahead: usize| {
+        let days = i64::try_from(ahead).unwrap_or(i64::MAX).saturating_sub(1);
+        Instant(start_us.saturating_add(days.saturating_mul(DAY_US)))
+    };
+    let at = |step: Option<Option<usize>>| step.flatten().map(start_of);
+    let row = |(ahead, day): (usize, &PlannedDay)| {
+        let PlannedDay { p50, p80, p95, interval: Interval { lower, upper, level }, shortage } = *day;
+        CapacityPlanRow {
+            resource: resource.as_str().to_owned(),
+            provider: provider.clone(),
+            unit: resource.unit().to_owned(),
+            growth: *growth,
+            horizon: i64::try_from(ahead).unwrap_or(i64::MAX),
+            ds: start_of(ahead),
+            demand_p50: p50,
+            demand_p80: p80,
+            demand_p95: p95,
+            demand_lower: lower,
+            demand_upper: upper,
+            level: level.get(),
+            capacity: *capacity,
+            shortage_probability: shortage,
+            exhausted_on: at(exhaustion.map(|Exhaustion { step, .. }| step)),
+            exhausted_lower: at(exhaustion.map(|Exhaustion { lower, .. }| lower)),
+            exhausted_upper: at(exhaustion.map(|Exhaustion { upper, .. }| upper)),
+            cutoff: Instant(*start_us),
+        }
+    };
+    (1..).zip(days).map(row).collect()
 }
 
 /// Backtests score the interval at the largest level.

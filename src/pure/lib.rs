@@ -11,6 +11,7 @@
 //! Samples ── learn (regression, conformal, isolation forest) ─ compare ────┼─ recommend
 //! RunGraph ─ graph (critical path, slots, replay) ─ detect::bottlenecks ───┤
 //! ArmStatistics ─ experiment ──────────────────────────────────────────────┘
+//! DayUsage ─ forecast::capacity
 //! ```
 
 pub mod analysis;
@@ -27,3 +28,4 @@ pub mod samples;
 pub mod series;
 pub mod stats;
 pub mod units;
+pub mod usage;

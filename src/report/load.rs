@@ -14,8 +14,8 @@ use crate::publish::ledger::{State, as_of_folder};
 use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow, ForecastRow,
-    Instant, ModelScoreRow, RecommendationRow, RejectRow, SkipRow, SpreadChangeRow, TrendRow,
+    AnomalyRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow,
+    ForecastRow, Instant, ModelScoreRow, RecommendationRow, RejectRow, SkipRow, SpreadChangeRow, TrendRow,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::cmp::Ordering;
@@ -51,6 +51,8 @@ pub struct Published {
     pub degradations: Option<Kept<DegradationRow>>,
     /// Run-level forecasts of the most important series.
     pub forecasts: Option<Kept<ForecastRow>>,
+    /// All.
+    pub capacity_plan: Option<Vec<CapacityPlanRow>>,
     /// All.
     pub experiments: Option<Vec<ExperimentResultRow>>,
     /// What the looks before said of them, oldest first, each with its cutoff in microseconds.
@@ -206,6 +208,7 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
         rejects: rejects(store, as_of).await?,
         change_points,
         forecasts,
+        capacity_plan: all(store, as_of, |_| true).await?,
         history,
         fine_history,
     })

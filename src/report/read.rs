@@ -3,8 +3,9 @@
 use crate::error::{Error, Result};
 use crate::publish::parquet::read_table;
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow, ForecastRow,
-    Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow, SpreadChangeRow, TableSpec, TrendRow,
+    AnomalyRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow,
+    ForecastRow, Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow, SpreadChangeRow, TableSpec,
+    TrendRow,
 };
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
@@ -265,6 +266,27 @@ readable!(ExperimentResultRow {
     units_to_decision,
     days_to_decision,
 });
+readable!(CapacityPlanRow {
+    resource,
+    provider,
+    unit,
+    growth,
+    horizon,
+    ds,
+    demand_p50,
+    demand_p80,
+    demand_p95,
+    demand_lower,
+    demand_upper,
+    level,
+    capacity,
+    shortage_probability,
+    exhausted_on,
+    exhausted_lower,
+    exhausted_upper,
+    cutoff,
+});
+
 readable!(ForecastRow {
     workflow_id,
     workflow_type,

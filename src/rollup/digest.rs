@@ -6,17 +6,19 @@ use super::executions::Day;
 use super::graphs::{RunIssue, Selection, run_graphs};
 use super::levels::day_levels;
 use super::samples::step_samples;
+use super::usage::day_usage;
 use crate::error::{Error, Result};
 use crate::pure::graph::RunGraph;
 use crate::pure::levels::DayLevels;
 use crate::pure::samples::{Samples, Vocabulary};
 use crate::pure::stats::sketch::Sketches;
+use crate::pure::usage::DayUsage;
 use crate::tables::Reject;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Grows whenever the meaning or the layout of a digest changes: older digests are made anew.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 11;
 
 /// A file of the lake as it was when the digest was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +110,8 @@ pub struct DigestBody {
     pub graph_issues: Vec<RunIssue>,
     /// What experiments see.
     pub arms: BTreeMap<ArmKey, ArmCell>,
+    /// What its runs used.
+    pub usage: DayUsage,
 }
 
 /// What a digest is made from, beside the day's rows.
@@ -150,6 +154,7 @@ pub fn digest(day: Day, cells: Vec<DailyCell>, provenance: Provenance) -> Result
         n_graphs,
         graph_issues,
         arms: arm_statistics(&day),
+        usage: day_usage(&day),
     };
     Ok(DayDigest { head, body, graphs: PackedGraphs::pack(&graphs)? })
 }

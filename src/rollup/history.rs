@@ -12,6 +12,7 @@ use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::pure::series::{Centre, Metric, Series, SeriesKey};
 use crate::pure::stats::sketch::{Bin, Sketch, Sketches};
 use crate::pure::units::DAY_US;
+use crate::pure::usage::DayUsage;
 use crate::tables::Reject;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,6 +35,8 @@ pub struct History {
     pub graph_issues: Vec<RunIssue>,
     /// Sums for experiments.
     pub arms: BTreeMap<ArmKey, ArmCell>,
+    /// What the runs of each complete day used, oldest first.
+    pub usage: Vec<DayUsage>,
     /// What was read.
     pub inputs: Vec<InputFile>,
     /// What was refused.
@@ -73,8 +76,19 @@ impl HistoryBuilder {
     /// learned from but is no point of a series.
     pub fn add(&mut self, day_us: i64, digest: DayDigest, as_of_us: i64) {
         let DayDigest { head, body, graphs } = digest;
-        let DigestBody { rows, rejects, vocabulary, cells, sketches, levels, samples, n_graphs, graph_issues, arms } =
-            body;
+        let DigestBody {
+            rows,
+            rejects,
+            vocabulary,
+            cells,
+            sketches,
+            levels,
+            samples,
+            n_graphs,
+            graph_issues,
+            arms,
+            usage,
+        } = body;
         let history = &mut self.history;
         history.rows.0 += rows.0;
         history.rows.1 += rows.1;
@@ -89,6 +103,7 @@ impl HistoryBuilder {
         if day_us + DAY_US > as_of_us {
             return;
         }
+        history.usage.push(usage);
         let known = &mut history.samples.vocabulary;
         let translation: Vec<u32> = vocabulary.words().iter().map(|word| known.intern(word)).collect();
         let own = |code: u32| translation.get(code as usize).copied().unwrap_or(UNKNOWN);

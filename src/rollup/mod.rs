@@ -1,4 +1,5 @@
-//! From canonical tables to what the analyses see: buckets, series, samples, arm statistics, run graphs.
+//! From canonical tables to what the analyses see: buckets, series, samples, arm statistics, run graphs,
+//! what a day used.
 //!
 //! A day of the lake is reduced once, to a [`DayDigest`]; the analyses work on the digests of the window. A later run
 //! reads only the days whose files have changed, so its cost goes with what is new and memory with what is kept.
@@ -12,6 +13,7 @@ mod history;
 mod levels;
 mod samples;
 mod upstream;
+mod usage;
 
 pub use arms::{ARM_METRICS, ArmCell, ArmKey, UnitSums};
 pub use buckets::{CellKey, DailyCell, Period, daily_cells, rollups};

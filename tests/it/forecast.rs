@@ -139,9 +139,25 @@ fn what_can_not_be_asked_is_refused() {
         (&["--horizon", "3", "--level", "95"], "--level"),
         (&["--horizon", "3", "--season", "0"], "season"),
         (&["--horizon", "3", "--target", "nothing"], "nothing"),
+        (&["--horizon", "3", "--growth", "0"], "--growth"),
     ] {
         let done = folder.forecast_on("1", more);
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.code() == Some(2) && said.contains(word), "{said}");
     }
+}
+
+#[test]
+fn growth_multiplies_what_is_forecast_and_brings_shortages() {
+    let folder = Folder::new(&table(&[("week", 120, &|i| week(i).to_string())]));
+    let plan = folder.path("plan.parquet");
+    let of = |growth: &str| {
+        let more = ["--horizon", "7", "--level", "0.9", "--growth", growth, "--capacity", "120", "--plan", &plan];
+        let (found, _) = folder.forecast(&more);
+        let plan = AnyTable::read(&std::fs::read(&plan).unwrap(), "plan.parquet", |_| true).unwrap();
+        (found.numbers("upper").unwrap(), plan.numbers("shortage_probability").unwrap())
+    };
+    let ((upper, few), (grown, many)) = (of("1"), of("1.5"));
+    assert!(upper.iter().zip(&grown).all(|(one, more)| (more / one - 1.5).abs() < 1e-9), "{upper:?} {grown:?}");
+    assert!(few.iter().all(|p| *p < 0.05) && many.iter().filter(|p| **p > 0.95).count() == 5, "{few:?} {many:?}");
 }

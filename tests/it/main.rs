@@ -10,6 +10,7 @@
 mod anomalies;
 mod backtest;
 mod bad_lake;
+mod capacity;
 mod change_points;
 mod changes;
 mod commands;

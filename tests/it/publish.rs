@@ -15,9 +15,9 @@ use paceline::publish::{Batch, Output, commit, dictionary, prepare, write};
 use paceline::pure::samples::{UNKNOWN, Vocabulary};
 use paceline::pure::series::Metric;
 use paceline::tables::published::{
-    AnomalyRow, BaselineRow, BottleneckRow, ChangePointRow, ColumnKind, ColumnSpec, ComparisonRow, DegradationRow,
-    ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, Partition, PredictionRow, RecommendationRow,
-    RejectRow, RollupColumns, SkipRow, SpreadChangeRow, TABLES, TableSpec, TrendRow,
+    AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ColumnKind, ColumnSpec, ComparisonRow,
+    DegradationRow, ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, Partition, PredictionRow,
+    RecommendationRow, RejectRow, RollupColumns, SkipRow, SpreadChangeRow, TABLES, TableSpec, TrendRow,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -282,6 +282,29 @@ fn tables(day: u32) -> Vec<Output> {
                 detectable_effect: None,
                 units_to_decision: None,
                 days_to_decision: None,
+            }],
+        ),
+        Output::of_rows(
+            at,
+            vec![CapacityPlanRow {
+                resource: text("api_calls"),
+                provider: Some(text("openai")),
+                unit: text("calls"),
+                growth: 1.5,
+                horizon: 1,
+                ds: instant,
+                demand_p50: 3.0,
+                demand_p80: 4.0,
+                demand_p95: 6.0,
+                demand_lower: 1.0,
+                demand_upper: 7.0,
+                level: 0.95,
+                capacity: Some(5.0),
+                shortage_probability: Some(0.1),
+                exhausted_on: Some(instant),
+                exhausted_lower: None,
+                exhausted_upper: None,
+                cutoff: instant,
             }],
         ),
         Output::of_rows(

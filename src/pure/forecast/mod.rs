@@ -50,6 +50,13 @@ pub struct Forecast {
     pub by_horizon: Vec<HorizonCoverage>,
 }
 
+impl Forecast {
+    /// What if there were `factor` (above 0) times what is forecast? The scores stay those of the forecast.
+    pub fn grow(&mut self, factor: f64) {
+        self.steps.iter_mut().for_each(|step| *step = step.grown(factor));
+    }
+}
+
 /// Realised coverage of the intervals so many buckets ahead.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HorizonCoverage {
@@ -70,6 +77,16 @@ pub struct ForecastStep {
     pub point: f64,
     /// One per requested level, narrowest first; nested.
     pub intervals: Vec<Interval>,
+}
+
+impl ForecastStep {
+    /// So many times (above 0) what is forecast.
+    #[must_use]
+    pub fn grown(&self, factor: f64) -> Self {
+        let interval =
+            |one: &Interval| Interval { lower: one.lower * factor, upper: one.upper * factor, level: one.level };
+        Self { point: self.point * factor, intervals: self.intervals.iter().map(interval).collect() }
+    }
 }
 
 /// A candidate's error on the backtest.

@@ -3,7 +3,7 @@
 use super::{heads, more, subject, table, tone_class};
 use crate::report::charts;
 use crate::report::format;
-use crate::report::view::{Capped, Fan, Forecasts, TrendCell, TrendLine, Trends, View};
+use crate::report::view::{Capacity, Capped, Fan, Forecasts, Need, TrendCell, TrendLine, Trends, View};
 use maud::{Markup, html};
 
 pub(super) fn forecasts(forecasts: &Forecasts, view: &View) -> Markup {
@@ -32,6 +32,30 @@ fn figure(fan: &Fan, view: &View, idx: usize) -> Markup {
                 @if charts::is_cut(fan) { " The widest intervals reach beyond the chart." }
             }
         }
+    }
+}
+
+pub(super) fn capacity(capacity: &Capacity) -> Markup {
+    let names = ["Resource", "#Needed on the busiest day", "#There is", "Short from", "#Probability of a shortage"];
+    let row = |one: &Need| {
+        html! {
+            tr {
+                td.name {
+                    (one.resource)
+                    @if let Some(provider) = &one.provider { " · " bdi { (provider) } }
+                    @if let Some(growth) = &one.growth { br; span.muted.small { "at " (growth) " the runs" } }
+                }
+                td.num { (one.median) br; span.muted.small { (one.most) } }
+                td.num { (one.capacity) }
+                td { (one.exhausted) @if let Some(interval) = &one.interval { br; span.muted.small { (interval) } } }
+                td.num { (one.probability) }
+            }
+        }
+    };
+    let rows = html! { @for one in &capacity.needs { (row(one)) } };
+    html! {
+        p { (capacity.sentence) }
+        (table("What runs short first comes first. Needed: the median, and what suffices with a probability of 95 %, of a day or, of what is held, at once. Probability: of the day on which it is largest.", &heads(&names), &rows))
     }
 }
 

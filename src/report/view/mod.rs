@@ -2,6 +2,7 @@
 //! writes; numbers that charts need stay numbers, everything else is text.
 
 mod anomalies;
+mod capacity;
 mod changes;
 mod comparisons;
 mod degradations;
@@ -17,6 +18,7 @@ mod summary;
 mod trends;
 
 pub use anomalies::{Anomalies, Anomaly};
+pub use capacity::{Capacity, Need};
 pub use changes::{Change, Changes, Spark, drawn_changes};
 pub use comparisons::{Comparison, Comparisons};
 pub use degradations::{Degradation, Degradations};
@@ -71,6 +73,8 @@ pub struct View {
     pub recommendations: Option<Part<Recommendations>>,
     /// What will happen; none where the reader does not want it.
     pub forecasts: Option<Part<Forecasts>>,
+    /// When capacity runs short; none where the reader does not want forecasts.
+    pub capacity: Option<Part<Capacity>>,
     /// What got slower in the latest window; none where nothing did.
     pub degradations: Option<Degradations>,
     /// What is strange.
@@ -212,6 +216,7 @@ pub fn view(published: &Published, params: &ViewParams) -> View {
         slow,
         recommendations,
         forecasts: params.include_forecasts.then(|| forecasts::forecasts(published, params.timezone)),
+        capacity: params.include_forecasts.then(|| capacity::capacity(published)),
         degradations: degradations::degradations(published, params.timezone),
         spread_changes: spread::spread_changes(published, params.timezone),
         anomalies: anomalies::anomalies(published, params.timezone),

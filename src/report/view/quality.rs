@@ -94,6 +94,7 @@ fn missing(published: &Published) -> Vec<&'static str> {
         ("comparisons", published.comparisons.is_none()),
         ("trends", published.trends.is_none()),
         ("forecasts", published.forecasts.is_none()),
+        ("capacity_plan", published.capacity_plan.is_none()),
         ("experiments", published.experiments.is_none()),
         ("recommendations", published.recommendations.is_none()),
         ("skips", published.skips.is_none()),

@@ -12,6 +12,7 @@ mod spec;
 mod anomalies;
 mod baselines;
 mod bottlenecks;
+mod capacity_plan;
 mod change_points;
 mod comparisons;
 mod degradations;
@@ -28,6 +29,7 @@ mod trends;
 pub use anomalies::AnomalyRow;
 pub use baselines::BaselineRow;
 pub use bottlenecks::BottleneckRow;
+pub use capacity_plan::CapacityPlanRow;
 pub use change_points::ChangePointRow;
 pub use column::{Instant, Json, Value};
 pub use comparisons::ComparisonRow;
@@ -47,7 +49,7 @@ pub use spread_changes::SpreadChangeRow;
 pub use trends::TrendRow;
 
 /// Every published table, in the order of the flow.
-pub const TABLES: [&TableSpec; 16] = [
+pub const TABLES: [&TableSpec; 17] = [
     &ROLLUPS,
     &BaselineRow::SPEC,
     &PredictionRow::SPEC,
@@ -60,6 +62,7 @@ pub const TABLES: [&TableSpec; 16] = [
     &ComparisonRow::SPEC,
     &TrendRow::SPEC,
     &ForecastRow::SPEC,
+    &CapacityPlanRow::SPEC,
     &ExperimentResultRow::SPEC,
     &RecommendationRow::SPEC,
     &SkipRow::SPEC,

@@ -9,8 +9,9 @@ use paceline::pure::series::Metric;
 use paceline::pure::stats::sketch::Sketch;
 use paceline::pure::units::DAY_US;
 use paceline::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow, Instant, Json,
-    ModelScoreRow, ROLLUPS, RecommendationRow, RejectRow, RollupColumns, Row, SkipRow, SpreadChangeRow, TrendRow,
+    AnomalyRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow,
+    Instant, Json, ModelScoreRow, ROLLUPS, RecommendationRow, RejectRow, RollupColumns, Row, SkipRow, SpreadChangeRow,
+    TrendRow,
 };
 use std::collections::BTreeMap;
 
@@ -305,6 +306,35 @@ pub(crate) fn forecast(workflow: &str, metric: Metric, centre: f64) -> Vec<Forec
     rows
 }
 
+/// Thirty days of demand that grows by 2 a day from 100 on, with 130 there to be had, or nobody knows how many.
+fn capacity_plan(resource: &str, unit: &str, growth: f64, capacity: Option<f64>) -> Vec<CapacityPlanRow> {
+    let short = |ahead: i64| capacity.map(|_| Instant(day_us(1 - ahead)));
+    let row = |horizon: i64| {
+        let demand = growth * (100.0 + 2.0 * horizon as f64);
+        CapacityPlanRow {
+            resource: resource.to_owned(),
+            provider: None,
+            unit: unit.to_owned(),
+            growth,
+            horizon,
+            ds: Instant(day_us(1 - horizon)),
+            demand_p50: demand,
+            demand_p80: 1.04 * demand,
+            demand_p95: 1.08 * demand,
+            demand_lower: 0.9 * demand,
+            demand_upper: 1.1 * demand,
+            level: 0.95,
+            capacity,
+            shortage_probability: capacity.map(|_| horizon as f64 / 31.0),
+            exhausted_on: short(16),
+            exhausted_lower: short(9),
+            exhausted_upper: None,
+            cutoff: Instant(day_us(0)),
+        }
+    };
+    (1..=30).map(row).collect()
+}
+
 fn experiment(arm: &str, effect: Option<f64>) -> ExperimentResultRow {
     ExperimentResultRow {
         experiment_id: "provider-switch".to_owned(),
@@ -452,6 +482,12 @@ pub(crate) async fn put_week(store: &Store) {
         forecast("nightly-etl", Metric::ExecutionTime, 9.1e5),
     ];
     put(store, series.concat()).await;
+    let plans = [
+        capacity_plan("memory_mb", "mb", 1.0, None),
+        capacity_plan("slots", "executions", 1.0, Some(130.0)),
+        capacity_plan("slots", "executions", 1.5, Some(130.0)),
+    ];
+    put(store, plans.concat()).await;
     put(store, vec![experiment("control", None), experiment("gcp", Some(-0.18))]).await;
     put(
         store,

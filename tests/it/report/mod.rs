@@ -53,6 +53,10 @@ async fn a_week_is_told_from_its_tables_alone() {
         "gcp takes 18 % less time than aws",
         "ship it",
         "1 change of scatter in the last 30 days",
+        "In the next 30 days 2 capacities run short.",
+        "at ×1.5 the runs",
+        "130 executions",
+        "20 Oct",
         "+26 % to +54 %, 95 %",
         "size_regression is within 20 % of the truth for 71 % of held-out executions, better than",
         "Its 90 % intervals held 88.5 % of the truth, as promised.",
@@ -97,7 +101,9 @@ async fn what_is_not_wanted_is_left_out() {
     let params =
         ViewParams { include_recommendations: false, include_trends: false, include_forecasts: false, ..BERLIN };
     let page = page(&store, &params).await;
-    for text in ["What to do next", "Where things are heading", "What will happen", "Give align"] {
+    for text in
+        ["What to do next", "Where things are heading", "What will happen", "When capacity runs short", "Give align"]
+    {
         assert!(!page.contains(text), "{text:?} is there");
     }
 }

@@ -1,10 +1,10 @@
-//! When demand outgrows what there is: the probability of a shortage at each step, and the step of exhaustion.
+//! The probability of a shortage at each step, and the step of exhaustion.
 //!
 //! Both are read off the intervals of a forecast at many levels. An interval at level l leaves (1 - l)/2 above it. Paths
 //! are taken to err together over the horizon, as errors of trend and level do: demand is above the capacity from the
 //! first step on at which it is so with a probability.
 
-use super::ForecastStep;
+use crate::forecast::ForecastStep;
 use crate::units::Level;
 
 /// Levels that [`shortages`] reads the distribution of a step from.
