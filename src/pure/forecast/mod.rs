@@ -118,6 +118,8 @@ pub struct ForecastParams {
     pub max_origins: usize,
 }
 
+const DAYS_A_WEEK: usize = 7;
+
 /// As many past moments as say something: more cost time and say little that is new.
 pub const MAX_ORIGINS: usize = 60;
 
@@ -213,11 +215,15 @@ pub fn prepare_series(
 }
 
 /// Lengths of the seasons that `values` repeat (one value a bucket; what is not finite is a gap), shortest first. `hints`
-/// are lengths that a calendar suggests: they are tested like those that the values themselves suggest.
+/// are lengths that a calendar suggests: they are tested like those that the values themselves suggest. What days of the
+/// month explain, where values are of days, is no season of one or two months.
 #[must_use]
-pub fn find_seasons(values: &[f64], hints: &[usize]) -> Vec<usize> {
+pub fn find_seasons(values: &[f64], hints: &[usize], calendar: Option<Calendar>) -> Vec<usize> {
     let support = if values.iter().any(|v| *v < 0.0) { Support::Real } else { Support::NonNegative };
-    periods::seasons(&scale::Scale::of(values, support).forward(values), hints)
+    let mut scaled = scale::Scale::of(values, support).forward(values);
+    let effects = calendar.map(|days| days.effects(&scaled, &[DAYS_A_WEEK], 0)).unwrap_or_default();
+    scaled.iter_mut().zip(&effects).for_each(|(value, effect)| *value -= effect);
+    periods::seasons(&scaled, hints)
 }
 
 /// Forecasts what follows `values` (one a bucket, oldest first; what is not finite is a gap, not a zero).

@@ -96,7 +96,11 @@ impl Ready {
         let Gridded { values, .. } = series.gridded(clock);
         let values = values.get(values.len().saturating_sub(MAX_HISTORY)..).unwrap_or_default();
         let stride = stride(&series.instants, clock);
-        let seasons = params.seasons.clone().unwrap_or_else(|| find_seasons(values, &hints(stride, clock)));
+        let last = series.instants.last().copied().unwrap_or(0);
+        let is_daily = stride == Stride::Even(DAY_US) && matches!(clock, Clock::Time { .. });
+        let first_day = last.div_euclid(DAY_US) + 1 - i64::try_from(values.len()).unwrap_or(0);
+        let calendar = is_daily.then_some(Calendar { first_day });
+        let seasons = params.seasons.clone().unwrap_or_else(|| find_seasons(values, &hints(stride, clock), calendar));
         let known = || values.iter().filter(|v| v.is_finite());
         let support = if known().all(|v| *v >= 0.0) { Support::NonNegative } else { Support::Real };
         let SequenceParams { horizon, levels, .. } = params;
@@ -106,10 +110,6 @@ impl Ready {
             season_lengths: seasons.clone(),
             max_origins: MAX_ORIGINS,
         };
-        let last = series.instants.last().copied().unwrap_or(0);
-        let is_daily = stride == Stride::Even(DAY_US) && matches!(clock, Clock::Time { .. });
-        let first_day = last.div_euclid(DAY_US) + 1 - i64::try_from(values.len()).unwrap_or(0);
-        let calendar = is_daily.then_some(Calendar { first_day });
         Ok(Self { prepared: prepare(values, 0, support, calendar, &asked)?, stride, last, seasons })
     }
 
@@ -238,6 +238,35 @@ mod tests {
         assert_eq!(forecast_sequence(&series, Clock::Integer, &named).unwrap().seasons, [5]);
         let days: Vec<i64> = (0..200).map(|i| i * DAY_US).collect();
         assert_eq!(forecast_sequence(&sequence(days, week), TIME, &params(3)).unwrap().seasons.first(), Some(&7));
+    }
+
+    #[test]
+    fn a_day_of_the_month_returns() {
+        let days: Vec<i64> = (0..181).map(|i| micros("2025-08-01") + i * DAY_US).collect();
+        let is_first = |at: i64| date(at).unwrap().day() == 1;
+        let wobble = |i: usize| 100.0 + ((i * 7_919 + 13) % 101) as f64 / 20.0;
+        let on_first = days.clone();
+        let series = sequence(days, |i| wobble(i) * if is_first(on_first[i]) { 1.5 } else { 1.0 });
+        let found = forecast_sequence(&series, TIME, &params(10)).unwrap();
+        assert!(found.forecast.model.ends_with("days of the month"), "{}", found.forecast.model);
+        for (at, step) in found.instants.iter().zip(&found.forecast.steps) {
+            let truth = if is_first(*at) { 154.0 } else { 102.5 };
+            assert!((step.point / truth - 1.0).abs() < 0.06, "{at}: {} and not {truth}", step.point);
+        }
+        assert_eq!(found.instants.iter().filter(|at| is_first(**at)).count(), 1);
+    }
+
+    #[test]
+    fn series_of_a_table_share_a_regression() {
+        let series: Vec<Sequence> =
+            (0..12).map(|k| sequence((0..60).collect(), move |i| ((i * 7_919 + 13 * k) % 101) as f64 - 50.0)).collect();
+        let asked = SequenceParams { seasons: Some(vec![]), ..params(4) };
+        let is_pooled = |found: Vec<Result<SequenceForecast, ForecastError>>| {
+            let scores = found.into_iter().flat_map(|found| found.unwrap().forecast.scores);
+            scores.into_iter().any(|score| score.model == "pooled")
+        };
+        assert!(is_pooled(forecast_sequences(&series, Clock::Integer, &asked, || {})));
+        assert!(!is_pooled(forecast_sequences(&series[..9], Clock::Integer, &asked, || {})), "too few");
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn ratio(
         let params = ForecastParams {
             horizon,
             levels: vec![Level::DEFAULT],
-            season_lengths: find_seasons(known, &[]),
+            season_lengths: find_seasons(known, &[], None),
             max_origins: MAX_ORIGINS,
         };
         let said = forecast(known, Support::NonNegative, &params).map(|found| found.steps).unwrap_or_default();

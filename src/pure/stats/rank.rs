@@ -133,12 +133,13 @@ fn flipped(bits: i64) -> i64 {
 #[expect(clippy::cast_precision_loss, reason = "pairs of a few hundred points stay far below 2^53")]
 fn pairwise_slopes(times: &[f64], values: &[f64]) -> (Vec<i64>, f64) {
     let n = times.len().min(values.len());
-    let (mut slopes, mut concordance) = (Vec::with_capacity(n * n.saturating_sub(1) / 2), 0_i64);
+    let mut slopes = Vec::with_capacity(n * n.saturating_sub(1) / 2);
     for (i, (t, v)) in times.iter().zip(values).enumerate() {
         let earlier = times.iter().zip(values).take(i);
-        concordance += earlier.clone().map(|(_, w)| i64::from(v > w) - i64::from(v < w)).sum::<i64>();
-        slopes.extend(earlier.map(|(u, w)| sort_key((v - w) / (t - u))));
+        // Zeros are positive then, whose key is 0: a key has its slope's sign.
+        slopes.extend(earlier.map(|(u, w)| sort_key((v - w) / (t - u) + 0.0)));
     }
+    let concordance: i64 = slopes.iter().map(|key| key.signum()).sum();
     (slopes, concordance as f64)
 }
 
