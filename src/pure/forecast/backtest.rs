@@ -50,8 +50,6 @@ pub(super) enum Candidate {
 /// it was hardly beaten on yearly, quarterly and monthly series (Makridakis and Hibon 2000; Makridakis, Spiliotis and
 /// Assimakopoulos 2020).
 const SMOOTHING_FIRST: f64 = 6.0;
-/// The regressions share the weight of so many others: they are one way in several variants.
-const REGRESSIONS: f64 = 1.5;
 
 /// From where, and how far, candidates are tried. `values` are on the scale of the models, NaN = gap.
 #[derive(Debug, Clone)]
@@ -130,10 +128,11 @@ impl<'a> Backtest<'a> {
         candidates.iter().filter_map(trial).collect()
     }
 
-    /// Weight of a candidate before anything is seen, relative to others'; there are so many regressions.
+    /// Weight of a candidate before anything is seen, relative to others'. The regressions share that of one: they are one
+    /// way in several variants.
     fn prior(&self, candidate: &Candidate, n_regressions: usize) -> f64 {
         match candidate {
-            Candidate::Autoregression(_) => REGRESSIONS / n_regressions as f64,
+            Candidate::Autoregression(_) => 1.0 / n_regressions as f64,
             Candidate::Ets | Candidate::Theta(_) if self.seasons_are_states() => SMOOTHING_FIRST,
             Candidate::Intermittent(_) => SMOOTHING_FIRST,
             _ => 1.0,
