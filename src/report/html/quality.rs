@@ -79,7 +79,7 @@ fn forecasts(scores: &Scores) -> Markup {
     };
     html! {
         h3 { "Forecasts" }
-        p { "Every candidate that was tried on rolling origins; each series is forecast by the one that did best on it. A scaled error (MASE) below 1 beats the naive forecast by which it is scaled; the median over series is shown." }
+        p { "Every candidate that was tried on rolling origins; each series is forecast by their mean, weighted by what they missed. A scaled error (MASE) below 1 beats the naive forecast by which it is scaled; the median over series is shown." }
         (table("All series of a metric together.", &heads(&names), &rows))
         (more(&scores.forecasts, "models", "model_scores"))
     }
