@@ -13,7 +13,7 @@ use crate::pure::detect::conditioned::{Days, conditioned};
 use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Skip, SkipSubject};
 use crate::pure::forecast::capacity::{self, CapacityPlan};
-use crate::pure::forecast::pooled::Pool;
+use crate::pure::forecast::pooled::{Pool, Told};
 use crate::pure::forecast::{ForecastError, Prepared, prepare_series};
 use crate::pure::learn::champion::{Champion, Elected, Election, ElectionParams, elect};
 use crate::pure::learn::dataset::Target;
@@ -143,24 +143,25 @@ fn days(series: &[Series]) -> Days {
 /// Forecasts the series of whole runs; steps follow their run. Those of one metric tell one another what they share.
 fn forecast_runs(series: &[Series], analyses: &mut [Analysis], settings: &Settings) -> Vec<Skip> {
     let by_key: HashMap<&SeriesKey, &Series> = series.iter().map(|series| (&series.key, series)).collect();
-    let ready: Vec<(&mut Analysis, Result<Prepared, ForecastError>)> = analyses
+    let mut ready: Vec<(&mut Analysis, Result<Prepared, ForecastError>, Option<Told>)> = analyses
         .par_iter_mut()
         .filter(|analysis| analysis.key.step.is_none())
         .filter_map(|analysis| {
             let regime_start_idx = analysis.change_points.last().map_or(0, |change| change.index);
             let ready = prepare_series(by_key.get(&analysis.key)?, regime_start_idx, &settings.forecast);
-            Some((analysis, ready))
+            let told = ready.as_ref().ok().map(Prepared::tells);
+            Some((analysis, ready, told))
         })
         .collect();
     let mut told: BTreeMap<Metric, Vec<_>> = BTreeMap::new();
-    for (analysis, ready) in &ready {
-        told.entry(analysis.key.metric).or_default().extend(ready.as_ref().map(Prepared::tells));
+    for (analysis, _, of_one) in &mut ready {
+        told.entry(analysis.key.metric).or_default().extend(of_one.take());
     }
     let pools: BTreeMap<Metric, Pool> = told.into_iter().map(|(metric, told)| (metric, Pool::of(told))).collect();
     let alone = Pool::default();
     let skips: Vec<Option<Skip>> = ready
         .into_par_iter()
-        .map(|(analysis, ready)| {
+        .map(|(analysis, ready, _)| {
             let pool = pools.get(&analysis.key.metric).unwrap_or(&alone);
             match ready.and_then(|ready| ready.forecast(pool)) {
                 Ok(forecast) => analysis.forecast = Some(forecast),

@@ -5,6 +5,7 @@
 
 use super::Path;
 use crate::learn::solve::solve;
+use crate::stats::rank::MAD_TO_SIGMA;
 use crate::stats::robust;
 
 /// Expected size of a coefficient.
@@ -308,9 +309,6 @@ impl Path {
         self
     }
 }
-
-/// Makes the median absolute deviation of normal noise its standard deviation.
-const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@
 use super::Path;
 use super::season::{Profiles, median};
 use crate::learn::solve::solve;
+use crate::stats::rank::MAD_TO_SIGMA;
 use std::collections::BTreeMap;
 
 /// The values before the last whose distance from it is looked at, one each.
@@ -22,8 +23,6 @@ const MOST_VALUES: f64 = 200.0;
 const MIN_SERIES: usize = 10;
 /// Keeps a system of equal rows solvable, as a share of its diagonal.
 const JITTER: f64 = 1e-6;
-/// Median absolute deviation of normal noise to its standard deviation.
-const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
 
 /// Normal equations of one series, or of many.
 #[derive(Debug, Clone, Default, PartialEq)]

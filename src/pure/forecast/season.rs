@@ -1,7 +1,6 @@
 //! A first look at a series that outliers and gaps do not tilt: seasonal profile, level, slope, noise.
 
-/// Makes the median absolute deviation of normal noise its standard deviation.
-const MAD_TO_SIGMA: f64 = 1.482_602_218_505_602;
+use crate::stats::rank::MAD_TO_SIGMA;
 
 /// The outline of a stretch of values; the state from which smoothing starts its way back through time.
 #[derive(Debug, Clone, PartialEq)]

@@ -86,10 +86,10 @@ impl Prepared {
             return Err(ForecastError::NotFinite { min, max });
         }
         let unit = mase_unit(&backtest.actuals(), scale, backtest.seasons.first().copied().unwrap_or(1));
-        let on_days = backtest.has_effects();
-        let judge = Judge { scale, yard, widest, unit, on_days };
+        let judge = Judge { scale, yard, widest, unit };
+        let days = if backtest.has_effects() { " + days of the month" } else { "" };
         Ok(Forecast {
-            model: judge.name(&winner, &winner.model),
+            model: judge.name(&winner, &winner.model) + days,
             steps,
             scores: judge.scores(&winner, &contenders),
             by_horizon: judge.realised(&winner).iter().map(horizon_coverage).collect(),
@@ -113,15 +113,12 @@ struct Judge {
     widest: Level,
     /// Error that counts as 1.
     unit: f64,
-    /// Whether days of the month were taken off.
-    on_days: bool,
 }
 
 impl Judge {
     fn name(&self, one: &Contender, model: &str) -> String {
         let scale = if self.scale.is_log() && !one.is_naive { "log " } else { "" };
-        let days = if self.on_days { " + days of the month" } else { "" };
-        format!("{scale}{model}{days}")
+        format!("{scale}{model}")
     }
 
     fn realised(&self, one: &Contender) -> Vec<Realised> {

@@ -61,22 +61,20 @@ pub fn forecast_sequences(
     params: &SequenceParams,
     step: impl Fn() + Sync,
 ) -> Vec<Result<SequenceForecast, ForecastError>> {
-    let ready: Vec<Result<(Ready, Told), ForecastError>> = series
+    let (ready, told): (Vec<Result<Ready, ForecastError>>, Vec<Option<Told>>) = series
         .par_iter()
         .map(|series| {
             let ready = Ready::of(series, clock, params);
             step();
-            ready.map(|ready| {
-                let told = ready.prepared.tells();
-                (ready, told)
-            })
+            let told = ready.as_ref().ok().map(|ready| ready.prepared.tells());
+            (ready, told)
         })
-        .collect();
-    let pool = Pool::of(ready.iter().flatten().map(|(_, told)| told.clone()));
+        .unzip();
+    let pool = Pool::of(told.into_iter().flatten());
     ready
         .into_par_iter()
         .map(|ready| {
-            let found = ready.and_then(|(ready, _)| ready.forecast(&pool, params.horizon));
+            let found = ready.and_then(|ready| ready.forecast(&pool, params.horizon));
             step();
             found
         })
@@ -249,6 +247,8 @@ mod tests {
         let series = sequence(days, |i| wobble(i) * if is_first(on_first[i]) { 1.5 } else { 1.0 });
         let found = forecast_sequence(&series, TIME, &params(10)).unwrap();
         assert!(found.forecast.model.ends_with("days of the month"), "{}", found.forecast.model);
+        let one_name = |score: &crate::forecast::CandidateScore| !score.model.contains("days");
+        assert!(found.forecast.scores.iter().all(one_name), "scores are compared over series");
         for (at, step) in found.instants.iter().zip(&found.forecast.steps) {
             let truth = if is_first(*at) { 154.0 } else { 102.5 };
             assert!((step.point / truth - 1.0).abs() < 0.06, "{at}: {} and not {truth}", step.point);
