@@ -12,8 +12,8 @@ use paceline::pure::experiment::linear::{Layout, Pair, Stratum, compare};
 use paceline::pure::experiment::moments::{Moments, anova, lag1};
 use paceline::pure::experiment::ranked::Ranked;
 use paceline::pure::experiment::{
-    ArmStatistics, Comparison, DecisionParams, ExperimentRow, Method, Role, Share, Stat, Trial, TrialArm, judge_trials,
-    trimmed,
+    ArmStatistics, Comparison, DecisionParams, ExperimentRow, Method, Role, Share, Stat, Trial, TrialArm, Tuning,
+    judge_trials, trimmed,
 };
 use paceline::pure::series::Better;
 use paceline::pure::units::Level;
@@ -65,7 +65,11 @@ fn judged(comparison: Comparison, method: Method, level: f64) -> ExperimentRow {
         units_per_day: None,
         max_days: 365.0,
     };
-    let params = DecisionParams { level: Level::new(level).unwrap(), tuned_for: 5_000.0, ..DecisionParams::of(method) };
+    let params = DecisionParams {
+        level: Level::new(level).unwrap(),
+        tuning: Tuning::Units(5_000.0),
+        ..DecisionParams::of(method)
+    };
     judge_trials(&[trial], &params).remove(0).remove(1)
 }
 

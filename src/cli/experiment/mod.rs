@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ingest::any::AnyTable;
 use crate::pure::columns::{Clock, Instants, Words};
 use crate::pure::experiment::measure::{Measured, RowStat, Rows, measure};
-use crate::pure::experiment::{DecisionParams, ExperimentRow, Role, Trial, control_of, judge_trials};
+use crate::pure::experiment::{DecisionParams, ExperimentRow, Role, Trial, Tuning, control_of, judge_trials};
 use crate::pure::samples::UNKNOWN;
 use crate::pure::units::DAY_US;
 use options::{CompareArgs, Metric, is_share};
@@ -90,7 +90,7 @@ fn compare(args: &CompareArgs) -> Result<u8> {
     let trials: Vec<Trial> = measured.iter().flatten().map(|(trial, _)| trial.clone()).collect();
     let params = DecisionParams {
         level: args.level(),
-        tuned_for: args.tuned_for,
+        tuning: args.tuned_for.map_or(Tuning::AnySize, Tuning::Units),
         prior: args.prior(),
         ..DecisionParams::of(args.method())
     };

@@ -75,9 +75,9 @@ pub(super) struct CompareArgs {
     /// Most days that a decision is worth waiting for (needs --time).
     #[arg(long, value_name = "DAYS", default_value_t = 365.0, value_parser = parse_positive)]
     pub(super) max_days: f64,
-    /// Units of both arms at which sequential intervals are tightest.
-    #[arg(long, value_name = "UNITS", default_value_t = 1000.0, value_parser = parse_positive)]
-    pub(super) tuned_for: f64,
+    /// Units of both arms at which sequential intervals are to be tightest [default: about as tight at any size].
+    #[arg(long, value_name = "UNITS", value_parser = parse_positive)]
+    pub(super) tuned_for: Option<f64>,
     /// How far relative effects usually lie from none (standard deviation), for the posterior [default: a flat prior].
     #[arg(long, value_name = "SHARE", value_parser = parse_positive)]
     prior: Option<f64>,

@@ -6,6 +6,7 @@ use crate::cli::table::read;
 use crate::error::{Error, Result};
 use crate::ingest::any::AnyTable;
 use crate::pure::columns::Clock;
+use crate::pure::experiment::Tuning;
 use crate::pure::experiment::moments::Moments;
 use crate::pure::experiment::power::{POWER, detectable_with, plan as plan_of};
 use crate::pure::units::{DAY_US, Level};
@@ -46,9 +47,6 @@ pub(super) struct PlanArgs {
     format: Format,
 }
 
-/// Units at which sequential intervals are tightest, as `experiment` has it where nobody says.
-const TUNED_FOR: f64 = 1_000.0;
-
 /// Mean and standard deviation of a unit, and units a day.
 struct Past {
     n: u64,
@@ -74,8 +72,8 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8> {
     // On the scale of logarithms a unit of the mean is a relative effect.
     let (mean, effect) =
         if args.log_ratio { (1.0, args.min_effect.ln_1p()) } else { (past.mean.abs(), args.min_effect) };
-    let needed = plan_of(mean, past.sd, effect, args.share, args.level, TUNED_FOR);
-    let seen = detectable_with(mean, past.sd, past.n, args.share, args.level, TUNED_FOR);
+    let needed = plan_of(mean, past.sd, effect, args.share, args.level, Tuning::AnySize);
+    let seen = detectable_with(mean, past.sd, past.n, args.share, args.level, Tuning::AnySize);
     let (Some(needed), Some([fixed, sequential])) = (needed, seen) else {
         let found = format!("mean {}, standard deviation {}", past.mean, past.sd);
         return Err(Error::Usage(format!(

@@ -164,7 +164,7 @@ fn log(pair: &Pair, ask: Ask) -> Effect {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::experiment::{Method, sequential::TUNED_FOR_UNITS};
+    use crate::experiment::{Method, Tuning};
     use crate::units::Level;
 
     fn near(found: f64, expected: f64) {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn fixed(n: u64) -> Ask {
-        Ask { method: Method::Fixed, level: Level::DEFAULT, n, tuned_for: TUNED_FOR_UNITS }
+        Ask { method: Method::Fixed, level: Level::DEFAULT, n, tuning: Tuning::AnySize }
     }
 
     fn arm(n: u64, sum: f64, sum_sq: f64, sum_log: f64, sum_log_sq: f64) -> ArmStatistics {

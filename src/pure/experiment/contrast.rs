@@ -1,6 +1,6 @@
 //! An effect, how sure of it one is, and the intervals that follow.
 
-use super::{Method, sequential};
+use super::{Method, Tuning, sequential};
 use crate::stats::dist::{normal_quantile, normal_sf, normal_to_t, t_quantile, t_sf, t_to_normal};
 use crate::units::Level;
 
@@ -14,8 +14,8 @@ pub(super) struct Ask {
     pub(super) level: Level,
     /// Units of both arms.
     pub(super) n: u64,
-    /// Units at which sequential intervals are tightest.
-    pub(super) tuned_for: f64,
+    /// Where sequential intervals are tight.
+    pub(super) tuning: Tuning,
 }
 
 impl Ask {
@@ -24,7 +24,7 @@ impl Ask {
         match self.method {
             Method::Fixed if freedom.is_infinite() => normal_quantile(1.0 - 0.5 * self.level.alpha()),
             Method::Fixed => t_quantile(1.0 - 0.5 * self.level.alpha(), freedom),
-            Method::Sequential => normal_to_t(sequential::critical(self.n, self.level, self.tuned_for), freedom),
+            Method::Sequential => normal_to_t(sequential::critical(self.n, self.level, self.tuning), freedom),
         }
     }
 
@@ -38,7 +38,7 @@ impl Ask {
 
     /// Evidence of an estimate `t` standard errors from the truth: what a bet against that truth has grown to.
     fn e_value(self, t: f64, freedom: f64) -> f64 {
-        sequential::e_value(t_to_normal(t, freedom), self.n, self.level, self.tuned_for)
+        sequential::e_value(t_to_normal(t, freedom), self.n, self.level, self.tuning)
     }
 }
 

@@ -509,7 +509,7 @@ mod tests {
     #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use crate::experiment::contrast::Ask;
-    use crate::experiment::{Method, sequential::TUNED_FOR_UNITS};
+    use crate::experiment::{Method, Tuning};
     use crate::units::Level;
     use rand::{RngExt, SeedableRng};
     use rand_xoshiro::Xoshiro256PlusPlus as Rng;
@@ -537,7 +537,7 @@ mod tests {
                 time: None,
             };
             let measured = measure(&rows, &all, "a", RowStat::Winsorised(0.05));
-            let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 400, tuned_for: TUNED_FOR_UNITS };
+            let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 400, tuning: Tuning::AnySize };
             let comparison = measured.arms.iter().find_map(|arm| arm.comparison.as_ref()).unwrap();
             let (lower, upper) = comparison.effect(ask).bounds.unwrap();
             lower <= 0.0 && 0.0 <= upper
@@ -578,8 +578,7 @@ mod tests {
         /// Interval of b − a, and of b / a − 1, at one look.
         fn bounds(&self, stat: RowStat) -> ((f64, f64), Option<(f64, f64)>) {
             let comparison = self.measure(stat).arms.remove(1).comparison.unwrap();
-            let ask =
-                Ask { method: Method::Fixed, level: Level::DEFAULT, n: comparison.n(), tuned_for: TUNED_FOR_UNITS };
+            let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: comparison.n(), tuning: Tuning::AnySize };
             let effect = comparison.effect(ask);
             (effect.bounds.unwrap(), effect.relative_bounds)
         }

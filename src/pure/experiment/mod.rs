@@ -37,6 +37,7 @@ pub use comparison::Comparison;
 use moments::Moments;
 pub use proportions::Share;
 pub use ratio::RatioSums;
+pub use sequential::Tuning;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use verdict::{Role, Trial, TrialArm, judge, judge_all, judge_trials};
@@ -218,17 +219,17 @@ pub struct DecisionParams {
     pub level: Level,
     /// Looks.
     pub method: Method,
-    /// Units of both arms at which sequential intervals are tightest; elsewhere they are wider, and as valid.
-    pub tuned_for: f64,
+    /// Where sequential intervals are tight; elsewhere they are wider, and as valid.
+    pub tuning: Tuning,
     /// What is expected of relative effects before any data, for the posterior; none is flat.
     pub prior: Option<bayes::Prior>,
 }
 
 impl DecisionParams {
-    /// The defaults: 95 %, tuned for a thousand units, no prior.
+    /// The defaults: 95 %, sequences for any size, no prior.
     #[must_use]
     pub const fn of(method: Method) -> Self {
-        Self { level: Level::DEFAULT, method, tuned_for: sequential::TUNED_FOR_UNITS, prior: None }
+        Self { level: Level::DEFAULT, method, tuning: Tuning::AnySize, prior: None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How many units an experiment needs, and what it can see.
 
-use super::Method;
 use super::contrast::{Ask, Contrast};
+use super::{Method, Tuning};
 use crate::stats::dist::normal_quantile;
 
 /// Probability with which an effect of the size asked for should be found.
@@ -58,11 +58,11 @@ pub struct Plan {
 /// Plans for a metric of `mean` and standard deviation `sd` a unit, and a relative effect to be found; `share` of the units
 /// get the treatment. None without a mean, spread, or effect.
 #[must_use]
-pub fn plan(mean: f64, sd: f64, effect: f64, share: f64, level: crate::units::Level, tuned_for: f64) -> Option<Plan> {
+pub fn plan(mean: f64, sd: f64, effect: f64, share: f64, level: crate::units::Level, tuning: Tuning) -> Option<Plan> {
     // Two units, split as planned, have this error.
     let variance = (sd / mean).powi(2) * (1.0 / share + 1.0 / (1.0 - share)) / 2.0;
     let contrast = Contrast::new(effect, variance, f64::INFINITY)?;
-    let ask = |method| Ask { method, level, n: 2, tuned_for };
+    let ask = |method| Ask { method, level, n: 2, tuning };
     Some(Plan {
         units_fixed: units_needed(&contrast, effect, ask(Method::Fixed))?,
         units_sequential: units_needed(&contrast, effect, ask(Method::Sequential))?,
@@ -78,12 +78,12 @@ pub fn detectable_with(
     units: u64,
     share: f64,
     level: crate::units::Level,
-    tuned_for: f64,
+    tuning: Tuning,
 ) -> Option<[f64; 2]> {
     #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     let variance = (sd / mean).powi(2) * (1.0 / share + 1.0 / (1.0 - share)) / units as f64;
     let contrast = Contrast::new(0.0, variance, f64::INFINITY)?;
-    let of = |method| detectable(&contrast, Ask { method, level, n: units, tuned_for });
+    let of = |method| detectable(&contrast, Ask { method, level, n: units, tuning });
     Some([of(Method::Fixed), of(Method::Sequential)])
 }
 
@@ -97,19 +97,20 @@ mod tests {
     /// counts here.
     #[test]
     fn equals_statsmodels() {
-        let plan = plan(10.0, 1.0, 0.01, 0.5, Level::DEFAULT, 1_000.0).unwrap();
+        let plan = plan(10.0, 1.0, 0.01, 0.5, Level::DEFAULT, Tuning::AnySize).unwrap();
         assert!((plan.units_fixed - 2.0 * 1_569.8).abs() < 2.0, "{plan:?}");
         assert!(plan.units_sequential > 1.5 * plan.units_fixed && plan.units_sequential < 4.0 * plan.units_fixed);
     }
 
     #[test]
     fn what_is_planned_for_is_what_can_be_detected() {
-        let plan = plan(10.0, 3.0, 0.05, 0.3, Level::DEFAULT, 1_000.0).unwrap();
-        let [fixed, _] = detectable_with(10.0, 3.0, plan.units_fixed as u64, 0.3, Level::DEFAULT, 1_000.0).unwrap();
+        let plan = plan(10.0, 3.0, 0.05, 0.3, Level::DEFAULT, Tuning::AnySize).unwrap();
+        let [fixed, _] =
+            detectable_with(10.0, 3.0, plan.units_fixed as u64, 0.3, Level::DEFAULT, Tuning::AnySize).unwrap();
         let [_, sequential] =
-            detectable_with(10.0, 3.0, plan.units_sequential as u64, 0.3, Level::DEFAULT, 1_000.0).unwrap();
+            detectable_with(10.0, 3.0, plan.units_sequential as u64, 0.3, Level::DEFAULT, Tuning::AnySize).unwrap();
         assert!((fixed - 0.05).abs() < 1e-4 && (sequential - 0.05).abs() < 1e-4, "{fixed} {sequential}");
-        assert_eq!(detectable_with(10.0, 3.0, 0, 0.5, Level::DEFAULT, 1_000.0), None);
+        assert_eq!(detectable_with(10.0, 3.0, 0, 0.5, Level::DEFAULT, Tuning::AnySize), None);
     }
 
     #[test]
@@ -117,7 +118,7 @@ mod tests {
         for (mean, sd, effect, share) in
             [(0.0, 1.0, 0.1, 0.5), (1.0, 0.0, 0.1, 0.5), (1.0, 1.0, 0.0, 0.5), (1.0, 1.0, 0.1, 0.0)]
         {
-            assert_eq!(plan(mean, sd, effect, share, Level::DEFAULT, 1_000.0), None);
+            assert_eq!(plan(mean, sd, effect, share, Level::DEFAULT, Tuning::AnySize), None);
         }
     }
 }

@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn ask(method: Method, n: u64) -> Ask {
-        Ask { method, level: Level::DEFAULT, n, tuned_for: crate::experiment::sequential::TUNED_FOR_UNITS }
+        Ask { method, level: Level::DEFAULT, n, tuning: crate::experiment::Tuning::AnySize }
     }
 
     /// statsmodels 0.15.0: `proportions_ztest`, `confint_proportions_2indep(method="newcomb")`; spotify-confidence 4.1.0

@@ -175,7 +175,7 @@ pub(super) fn standard_error(quantile: &Quantile) -> Option<f64> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::experiment::{Method, sequential::TUNED_FOR_UNITS};
+    use crate::experiment::{Method, Tuning};
     use crate::units::Level;
 
     fn quantile(values: impl IntoIterator<Item = f64>, q: f64) -> Quantile {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn ask(method: Method, n: u64) -> Ask {
-        Ask { method, level: Level::DEFAULT, n, tuned_for: TUNED_FOR_UNITS }
+        Ask { method, level: Level::DEFAULT, n, tuning: Tuning::AnySize }
     }
 
     fn hundred(factor: f64) -> impl Iterator<Item = f64> {

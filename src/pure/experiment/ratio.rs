@@ -71,9 +71,9 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::experiment::Method;
+    use crate::experiment::Tuning;
     use crate::experiment::contrast::Ask;
     use crate::experiment::measure::{RowStat, Rows, measure};
-    use crate::experiment::sequential::TUNED_FOR_UNITS;
     use crate::units::Level;
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         };
         let all: Vec<usize> = (0..200).collect();
         let measured = measure(&rows, &all, "a", RowStat::Ratio);
-        let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 200, tuned_for: TUNED_FOR_UNITS };
+        let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 200, tuning: Tuning::AnySize };
         let by_rows = measured.arms.iter().find_map(|arm| arm.comparison.as_ref()).unwrap().effect(ask);
         let [control, arm] = sums;
         let by_sums = arm.compare(&control).unwrap().effect(ask);

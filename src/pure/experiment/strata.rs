@@ -137,11 +137,11 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::experiment::contrast::Ask;
-    use crate::experiment::{Method, sequential::TUNED_FOR_UNITS};
+    use crate::experiment::{Method, Tuning};
     use crate::units::Level;
 
     fn effect(found: &Adjusted) -> (f64, f64) {
-        let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 400, tuned_for: TUNED_FOR_UNITS };
+        let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 400, tuning: Tuning::AnySize };
         let effect = found.comparison.as_ref().unwrap().effect(ask);
         let (lower, upper) = effect.bounds.unwrap();
         (effect.value.unwrap(), upper - lower)

@@ -62,9 +62,9 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::experiment::Method;
+    use crate::experiment::Tuning;
     use crate::experiment::contrast::Ask;
     use crate::experiment::measure::{RowStat, Rows, measure};
-    use crate::experiment::sequential::TUNED_FOR_UNITS;
     use crate::units::Level;
 
     /// Rows of sixty units in two arms, every third unit in both where `shared`: what sums say is what rows say.
@@ -94,7 +94,7 @@ mod tests {
             time: None,
         };
         let measured = measure(&rows, &(0..600).collect::<Vec<usize>>(), "a", RowStat::Mean);
-        let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 60, tuned_for: TUNED_FOR_UNITS };
+        let ask = Ask { method: Method::Fixed, level: Level::DEFAULT, n: 60, tuning: Tuning::AnySize };
         let by_rows = measured.arms.iter().find_map(|arm| arm.comparison.as_ref()).unwrap().effect(ask);
         let [control, arm] = sums;
         let by_sums = compare(&arm, &control, false).unwrap().effect(ask);

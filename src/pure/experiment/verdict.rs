@@ -175,7 +175,7 @@ fn look(trial: &Trial, params: &DecisionParams) -> Vec<Option<Found>> {
     let rivals = trial.arms.iter().filter(|arm| arm.name != trial.control).count().max(1);
     let of_arm = |arm: &TrialArm| {
         let comparison = arm.comparison.as_ref()?;
-        let ask = Ask { method: params.method, level: params.level, n: comparison.n(), tuned_for: params.tuned_for };
+        let ask = Ask { method: params.method, level: params.level, n: comparison.n(), tuning: params.tuning };
         let effect = comparison.effect(ask);
         #[expect(clippy::cast_precision_loss, reason = "a small count")]
         let p_joint = effect.p_value.map(|p| (p * rivals as f64).min(1.0));
