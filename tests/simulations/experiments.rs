@@ -138,14 +138,15 @@ fn ever_rejects(seed: u64, world: World, per_day: usize, sigma: f64, stat: Optio
                 arms.push(arm);
             }
         }
+        let (table, sides) = (Table { arms: &arms, values: &values, ..Table::default() }, [&a, &b]);
+        let verdict: Box<dyn Fn(Method) -> ExperimentRow + '_> = if let Some(stat) = stat {
+            Box::new(move |method| sums(sides, stat, method))
+        } else {
+            let trial = trial(&table, RowStat::Quantile(0.95));
+            Box::new(move |method| judged(&trial, method))
+        };
         for (method, slot) in [(Method::Sequential, &mut any.0), (Method::Fixed, &mut any.1)] {
-            let row = match stat {
-                Some(stat) => sums([&a, &b], stat, method),
-                None => {
-                    rows(&Table { arms: &arms, values: &values, ..Table::default() }, RowStat::Quantile(0.95), method)
-                }
-            };
-            *slot |= row.p_value.is_some_and(|p| p < 0.05);
+            *slot |= verdict(method).p_value.is_some_and(|p| p < 0.05);
         }
     }
     any
@@ -163,6 +164,14 @@ struct Table<'a> {
 
 /// The verdict on arm b of rows.
 fn rows(table: &Table<'_>, stat: RowStat, method: Method) -> ExperimentRow {
+    judged(&trial(table, stat), method)
+}
+
+fn judged(trial: &Trial, method: Method) -> ExperimentRow {
+    judge_trials(std::slice::from_ref(trial), &DecisionParams::of(method)).remove(0).remove(1)
+}
+
+fn trial(table: &Table<'_>, stat: RowStat) -> Trial {
     let names = ["a".to_owned(), "b".to_owned()];
     let chosen: Vec<usize> = (0..table.values.len()).collect();
     let rows = Rows {
@@ -176,7 +185,7 @@ fn rows(table: &Table<'_>, stat: RowStat, method: Method) -> ExperimentRow {
         time: None,
     };
     let found = measure(&rows, &chosen, "a", stat);
-    let trial = Trial {
+    Trial {
         id: String::new(),
         metric: String::new(),
         stat: String::new(),
@@ -190,8 +199,7 @@ fn rows(table: &Table<'_>, stat: RowStat, method: Method) -> ExperimentRow {
         finished: true,
         units_per_day: None,
         max_days: 365.0,
-    };
-    judge_trials(&[trial], &DecisionParams::of(method)).remove(0).remove(1)
+    }
 }
 
 /// One simulated experiment, with the truth of its difference and its ratio − 1.

@@ -138,8 +138,8 @@ fn value_of(rows: &Rows<'_>, at: usize) -> Option<(f64, f64)> {
 }
 
 fn health(rows: &Rows<'_>, all: &[Row], control: &str) -> (Health, usize) {
-    let mut assigned: BTreeMap<String, u64> = BTreeMap::new();
-    let mut missing: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut assigned: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut missing: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
     let mut times: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
     let (mut shared, mut units, mut before): (usize, usize, Option<Row>) = (0, 0, None);
     let mut firsts: Vec<(i64, u32, u64)> = Vec::new();
@@ -151,7 +151,7 @@ fn health(rows: &Rows<'_>, all: &[Row], control: &str) -> (Health, usize) {
             times.entry(row.arm).or_default().push(when);
         }
         if is_new {
-            *assigned.entry(name_of(rows, row.arm).to_owned()).or_default() += 1;
+            *assigned.entry(row.arm).or_default() += 1;
             firsts.extend(when.map(|when| (when, row.arm, 1)));
             if before.is_some_and(|before| is_same(&before)) {
                 shared += 1;
@@ -159,7 +159,7 @@ fn health(rows: &Rows<'_>, all: &[Row], control: &str) -> (Health, usize) {
                 units += 1;
             }
         }
-        let counts = missing.entry(name_of(rows, row.arm).to_owned()).or_default();
+        let counts = missing.entry(row.arm).or_default();
         counts.0 += u64::from(value_of(rows, row.at).is_none());
         counts.1 += 1;
         before = Some(*row);
@@ -169,10 +169,11 @@ fn health(rows: &Rows<'_>, all: &[Row], control: &str) -> (Health, usize) {
         (!health::side_by_side(own, of_control)).then(|| name_of(rows, *arm).to_owned())
     };
     let apart_in_time: Vec<String> = times.iter().filter_map(apart).collect();
+    let name = |arm: u32| name_of(rows, arm).to_owned();
     let health = Health {
-        assigned,
+        assigned: assigned.into_iter().map(|(arm, n)| (name(arm), n)).collect(),
         shares: BTreeMap::new(),
-        missing,
+        missing: missing.into_iter().map(|(arm, counts)| (name(arm), counts)).collect(),
         // Half of the units in several arms: that is how it was meant.
         is_paired: 2 * shared >= units && shared > 0,
         drift_p_value: health::drift(&firsts).filter(|_| apart_in_time.is_empty()),
@@ -249,19 +250,19 @@ impl<'a> Outcomes<'a> {
     }
 
     /// A row's numbers, to be added up over its unit.
-    fn vector(&self, row: &Row, value: f64) -> Vec<f64> {
+    fn vector(&self, row: &Row, value: f64) -> impl Iterator<Item = f64> {
+        let at = row.at;
         let covariate =
-            |(all, centre): (&Vec<f64>, &f64)| all.get(row.at).copied().filter(|x| x.is_finite()).unwrap_or(*centre);
+            move |(all, centre): (&Vec<f64>, &f64)| all.get(at).copied().filter(|x| x.is_finite()).unwrap_or(*centre);
         let covariates = self.rows.covariates.iter().zip(&self.centres).map(covariate);
-        if self.layout().is_ratio {
+        let counted = self.layout().is_ratio.then(|| {
             let denominator = match self.stat {
-                RowStat::Ratio => value_of(self.rows, row.at).map_or(f64::NAN, |(_, denominator)| denominator),
+                RowStat::Ratio => value_of(self.rows, at).map_or(f64::NAN, |(_, denominator)| denominator),
                 _ => 1.0,
             };
-            [value, denominator, 1.0].into_iter().chain(covariates).collect()
-        } else {
-            std::iter::once(value).chain(covariates).collect()
-        }
+            [denominator, 1.0]
+        });
+        std::iter::once(value).chain(counted.into_iter().flatten()).chain(covariates)
     }
 
     fn stratum_of(&self, row: &Row) -> u32 {
@@ -272,25 +273,24 @@ impl<'a> Outcomes<'a> {
     fn moments(&self, arm: u32, value: &dyn Fn(f64) -> f64) -> BTreeMap<u32, Moments> {
         let dims = self.layout().dims();
         let mut strata: BTreeMap<u32, Moments> = BTreeMap::new();
-        let mut open: Option<(u64, u32, Vec<f64>)> = None;
-        let mut close = |(_, stratum, sums): (u64, u32, Vec<f64>)| {
-            strata.entry(stratum).or_insert_with(|| Moments::new(dims)).add(&sums);
+        let mut close = |stratum: u32, sums: &[f64]| {
+            strata.entry(stratum).or_insert_with(|| Moments::new(dims)).add(sums);
         };
+        let (mut open, mut sums): (Option<(u64, u32)>, Vec<f64>) = (None, Vec::with_capacity(dims));
         for (row, outcome) in self.of_arm(arm) {
             let vector = self.vector(row, value(outcome));
-            match &mut open {
-                Some((unit, _, sums)) if *unit == row.unit => {
-                    sums.iter_mut().zip(&vector).for_each(|(sum, one)| *sum += one);
-                }
-                _ => {
-                    if let Some(done) = open.replace((row.unit, self.stratum_of(row), vector)) {
-                        close(done);
-                    }
-                }
+            if open.is_some_and(|(unit, _)| unit == row.unit) {
+                sums.iter_mut().zip(vector).for_each(|(sum, one)| *sum += one);
+                continue;
             }
+            if let Some((_, stratum)) = open.replace((row.unit, self.stratum_of(row))) {
+                close(stratum, &sums);
+            }
+            sums.clear();
+            sums.extend(vector);
         }
-        if let Some(done) = open {
-            close(done);
+        if let Some((_, stratum)) = open {
+            close(stratum, &sums);
         }
         strata
     }
