@@ -104,9 +104,20 @@ class Workflow:
         for step in ("fetch", "join", "call", "parse"):
             self.ms[step] *= 0.15
         self.ms["scan"] *= 0.3
-        left, rest = np.median(self.ms["left"]), 2 * np.median(self.ms["fetch"])
-        ratio = min(max((effect - 1) * (1 + rest / left), 0.02), 1.0)
-        self.ms["right"] *= ratio * left / np.median(self.ms["right"])
+        # Longer than what runs beside them, so that their turns are what a run takes.
+        beside = max(np.median(self.ms["scan"].max(1)), np.median(self.ms["call"] + self.ms["parse"]))
+        left = max(np.median(self.ms["left"]), 1.5 * beside)
+        self.ms["left"] *= left / np.median(self.ms["left"])
+        right, ratios = self.ms["right"] * left / np.median(self.ms["right"]), {}
+        for share in np.linspace(0.02, 1, 50):
+            self.ms["right"] = share * right
+            ends = []
+            for self.turns in (True, False):
+                self.place()
+                ends.append(self.ends["join"].mean())
+            ratios[share] = ends[0] / ends[1]
+        share = min(ratios, key=lambda k: abs(np.log(ratios[k] / effect)))
+        self.ms["right"], self.turns, self.effect_real = share * right, True, ratios[share]
 
     def plant_cache_miss(self, effect):
         self.target = "left"
@@ -204,7 +215,8 @@ def score(found, workflows):
                 recall[str(effect)] = round(len(hits) / len(cell), 3)
             if effect >= 1.5:
                 n_found[TYPE.get(kind, kind)] = n_found.get(TYPE.get(kind, kind), 0) + len(hits)
-        extra = dict(slots_real=[round(float(np.mean([o.effect_real for o in workflows if o.kind == kind and o.effect == e])), 2) for e in EFFECTS]) if kind == "slots" else {}
+        real = {e: [o.effect_real for o in workflows if o.kind == kind and o.effect == e and hasattr(o, "effect_real")] for e in EFFECTS}
+        extra = dict(effect_real=[round(float(np.mean(real[e])), 2) for e in EFFECTS if real[e]]) if any(real.values()) else {}
         print(json.dumps(dict(kind=kind, recall=recall, **extra)), flush=True)
     for kind in sorted({TYPE.get(k, k) for k in KINDS}):
         bad = false.get(kind, [])

@@ -217,7 +217,7 @@ mod tests {
         let few = (0..9).map(|seed| Told::of(&returning(seed, 60, 0.5), &[]));
         assert_eq!(Pool::of(few).get(&[]), None);
         let constant = Pool::of((0..20).map(|_| Told::of(&[5.0; 40], &[7])));
-        assert_eq!(constant.get(&[7]).unwrap().late, [0.0; N_COEFFICIENTS]);
+        assert!(constant.get(&[7]).unwrap().late.iter().all(|weight| weight.abs() < f64::MIN_POSITIVE));
         assert_eq!(constant.get(&[]), None);
         assert!(path(&[1.0; 3], &Profiles::none(), &[0.1; N_COEFFICIENTS], 4).is_none());
     }

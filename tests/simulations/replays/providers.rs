@@ -33,10 +33,8 @@ pub(crate) fn measure() {
         Setting { name: "b 10 % slower and looks faster", ratio: 1.1, small_to_b: 0.8, large_to_b: 0.2, ..equal },
         Setting { name: "b 30 % slower and looks faster", ratio: 1.3, small_to_b: 0.8, large_to_b: 0.2, ..equal },
     ] {
-        let told: Vec<(Option<String>, bool)> = (0..SEEDS).into_par_iter().map(|seed| one(setting, seed)).collect();
-        let share = |is: &dyn Fn(&(Option<String>, bool)) -> bool| {
-            told.iter().filter(|one| is(one)).count() as f64 / SEEDS as f64
-        };
+        let told: Vec<Told> = (0..SEEDS).into_par_iter().map(|seed| one(setting, seed)).collect();
+        let share = |is: &dyn Fn(&Told) -> bool| told.iter().filter(|one| is(one)).count() as f64 / SEEDS as f64;
         println!(
             "providers {:32} seeds={SEEDS} b_has_lower_mean={:.3} to_a={:.3} to_b={:.3}",
             setting.name,
@@ -48,7 +46,9 @@ pub(crate) fn measure() {
 }
 
 /// Where to go, and whether the mean of `b` is the lower one.
-fn one(setting: Setting, seed: u64) -> (Option<String>, bool) {
+type Told = (Option<String>, bool);
+
+fn one(setting: Setting, seed: u64) -> Told {
     let mut draws = Draws::of(seed);
     let (mut samples, mut graphs, mut sums) = (Samples::default(), Vec::new(), [(0.0, 0.0); 2]);
     for run in 0..RUNS {

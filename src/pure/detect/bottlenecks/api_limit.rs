@@ -8,9 +8,9 @@
 //! limit:  ln duration = controls + ln(1 + ρ c + η (n − b)₊)
 //! ```
 //!
-//! are fitted by least squares over a grid of ρ, η and b, the size of the input and the hour of the day as controls, and
-//! compared by an F test of two further parameters; the grid of limits is searched only where a score test (Rao 1948) at
-//! η = 0, a hundredth of its cost, hints at one. Executions that began in one minute share what no column tells and
+//! are fitted by least squares over a grid of ρ, η and b, from the best of which a simplex search goes on, the size of the
+//! input and the hour of the day as controls, and compared by an F test of two further parameters; limits are looked for
+//! only where a score test (Rao 1948) at η = 0, a hundredth of the cost, hints at one. Executions that began in one minute share what no column tells and
 //! count once. `n` is tried as the calls of the execution itself, as those of all executions of the step that began within
 //! a minute of it, and as those of all steps on its provider.
 
@@ -20,6 +20,7 @@ use super::{Finding, Scene, percent, severity_by_impact};
 use crate::graph::{Change, NotReplayable, Scratch};
 use crate::samples::Samples;
 use crate::series::Metric;
+use crate::stats::optimize::{NelderMead, nelder_mead};
 use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 use std::collections::{BTreeMap, HashMap};
 
@@ -39,6 +40,9 @@ const KNOWN_SIZES: f64 = 0.9;
 const EDGES: [f64; 7] = [0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.85];
 /// What the median number of calls costs beside all else, and what as many beyond the limit cost.
 const GROWTHS: [f64; 6] = [0.0, 0.2, 0.6, 2.0, 6.0, 20.0];
+/// The search beyond the grid works on logarithms; of a cost of nothing it begins here.
+const LEAST_GROWTH: f64 = 0.02;
+const SEARCH: NelderMead = NelderMead { step: 0.4, tolerance: 1e-5, max_evaluations: 150 };
 
 /// Calls by provider, in order of start.
 pub(crate) struct Traffic {
@@ -292,6 +296,8 @@ fn find_limit(executions: &Executions<'_>, traffic: &Traffic, min_samples: usize
     let rest = |work: f64| fit.rest(called.calls.iter().map(|calls| (work * calls).ln_1p()));
     let work = growths().map(|work| Best { rest: rest(work), work, beyond: 0.0, edge: 0.0 });
     let work = work.min_by(|a, b| a.rest.total_cmp(&b.rest))?;
+    let found = nelder_mead(&[work.work.max(LEAST_GROWTH / typical).ln()], &SEARCH, |at| rest(at[0].exp()));
+    let work = if found.value < work.rest { Best { rest: found.value, work: found.at[0].exp(), ..work } } else { work };
     let limits =
         [Scope::Execution, Scope::Step, Scope::Provider].map(|scope| (scope, limited(&called, &fit, scope, work.work)));
     let (scope, limit) = limits
@@ -324,17 +330,25 @@ fn limited(called: &Called, fit: &Fit, scope: Scope, work: f64) -> Option<Best> 
     if fit.hint(&called.calls, counted, work, &edges) < MIN_HINT {
         return None;
     }
+    let fitted = |work: f64, beyond: f64, edge: f64| {
+        let shape = called.calls.iter().zip(counted);
+        let shape = shape.map(|(calls, n)| (work * calls + beyond * (n - edge).max(0.0)).ln_1p());
+        Best { rest: fit.rest(shape), work, beyond, edge }
+    };
     let mut tried = Vec::new();
-    for edge in edges {
+    for edge in &edges {
         for work in GROWTHS.iter().map(|growth| growth / typical) {
             for beyond in GROWTHS.iter().skip(1).map(|growth| growth / median) {
-                let shape = called.calls.iter().zip(counted);
-                let shape = shape.map(|(calls, n)| (work * calls + beyond * (n - edge).max(0.0)).ln_1p());
-                tried.push(Best { rest: fit.rest(shape), work, beyond, edge });
+                tried.push(fitted(work, beyond, *edge));
             }
         }
     }
-    tried.into_iter().min_by(|a, b| a.rest.total_cmp(&b.rest))
+    let best = tried.into_iter().min_by(|a, b| a.rest.total_cmp(&b.rest))?;
+    let [lowest, highest] = [edges.first()?, edges.last()?].map(|edge| edge.ln());
+    let of = |at: &[f64]| fitted(at[0].exp(), at[1].exp(), at[2].clamp(lowest, highest).exp());
+    let start = [best.work.max(LEAST_GROWTH / typical).ln(), best.beyond.ln(), best.edge.ln()];
+    let found = of(&nelder_mead(&start, &SEARCH, |at| of(at).rest).at);
+    Some(if found.rest < best.rest { found } else { best })
 }
 
 fn slowdown(called: &Called, scope: Scope, best: &Best) -> f64 {

@@ -11,7 +11,7 @@ const MIN_HELD: f64 = 0.05;
 /// The second must start soon after the first ends, measured by how long it was held; else something else held it.
 const MAX_PAUSE: f64 = 0.25;
 /// All slots may have been busy for this share of the time that it was held; who waits for a slot finds them busy all along.
-const MAX_FULL: f64 = 0.75;
+const MAX_FULL: f64 = 0.9;
 const MIN_RUNS_HELD: f64 = 0.8;
 const MIN_IMPACT: f64 = 0.01;
 /// Pairs grow with the square of the steps.
