@@ -21,6 +21,7 @@ pub mod detect;
 pub mod experiment;
 pub mod forecast;
 pub mod graph;
+pub mod keys;
 pub mod learn;
 pub mod levels;
 pub mod recommend;

@@ -1,7 +1,8 @@
 //! Executions of steps, column by column, as learning needs them.
 
+use crate::keys::KeyStream;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Stands for "unknown" in a column of codes.
 pub const UNKNOWN: u32 = u32::MAX;
@@ -108,10 +109,10 @@ pub struct Samples {
     pub memory_request_mb: Vec<f64>,
     /// CPUs asked for (cores), or NaN.
     pub cpu_request: Vec<f64>,
-    /// Hash of the cache key, 0 where there is none.
-    pub cache_key: Vec<u64>,
-    /// Answered from a cache: such rows count for caching only, never for durations.
+    /// Answered from a cache: such rows never count for durations.
     pub cache_hit: Vec<bool>,
+    /// What was asked for under a cache key, by the codes of workflow and step, for steps that have such keys.
+    pub keys: BTreeMap<(u32, u32), KeyStream>,
     /// Executions that failed with their memory at the limit, in order of start.
     pub kills: Vec<Kill>,
     /// Executions that did not come to a good end, or not yet: failed, cancelled, still running. Their codes are words of

@@ -373,7 +373,7 @@ pub(super) fn stable_hash(text: &str) -> u64 {
     u64::from_le_bytes(first).max(1)
 }
 
-fn known_sum(a: f64, b: f64) -> f64 {
+pub(super) fn known_sum(a: f64, b: f64) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (true, _) => b,
         (_, true) => a,

@@ -1,8 +1,9 @@
 //! Executions of steps for learning, thinned where a day holds more than is needed.
 
-use super::executions::{Day, Executions, NO_INSTANT, Status};
+use super::executions::{Day, Executions, NO_INSTANT, Status, known_sum, stable_hash};
 use super::upstream::upstream_of;
 use crate::pure::graph::Upstream;
+use crate::pure::keys::{Asked, KeyStream};
 use crate::pure::samples::{Kill, NEAR_LIMIT, Samples, Vocabulary};
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,9 +44,8 @@ pub struct Origins {
 
 /// At most `budget` executions of the day, fairly: rare steps keep all, frequent ones share the rest evenly.
 ///
-/// Within a step those with the smallest hash of their cache key (of their run where there is none) stay, so that a
-/// thinned stream of keys keeps every repetition of the keys that it keeps (spatial sampling, Waldspurger et al.,
-/// FAST 2015) and hit rates stay unbiased. Of executions that did not succeed no larger a share is kept.
+/// Within a step those with the smallest hash of their run stay, so that runs stay together. Of executions that did not
+/// succeed no larger a share is kept. Streams of cache keys are kept beside them.
 #[must_use]
 pub(super) fn step_samples(day: &Day, budget: usize) -> Samples {
     let rows = &day.steps;
@@ -55,15 +55,52 @@ pub(super) fn step_samples(day: &Day, budget: usize) -> Samples {
         let mut chosen: Vec<usize> = Vec::new();
         for (_, mut members) in groups {
             if members.len() > cap {
-                members.sort_by_cached_key(|&i| (priority(day, i), rows.bucket_us[i], i));
+                members.sort_by_cached_key(|&i| (run_hash(day, i), rows.bucket_us[i], i));
                 members.truncate(cap);
             }
             chosen.extend(members);
         }
         chosen
     };
+    let streams = key_streams(rows, &groups);
     let unfinished = thinned(by_step(rows, |i| lasted(day, i).is_some()));
-    gather(day, &upstream_of(day), thinned(groups), unfinished, kills(rows)).0
+    let mut samples = gather(day, &upstream_of(day), thinned(groups), unfinished, kills(rows)).0;
+    let mut recode = |code: u32| samples.vocabulary.intern_opt(day.vocabulary.word(code));
+    samples.keys =
+        streams.into_iter().map(|((workflow, step), keys)| ((recode(workflow), recode(step)), keys)).collect();
+    samples
+}
+
+/// Executions with a cache key that a day keeps, shared fairly between its steps.
+const MAX_KEYED: usize = 32_768;
+
+/// The executions of each step that has cache keys; those without one are one row.
+fn key_streams(rows: &Executions, groups: &BTreeMap<(u32, u32), Vec<usize>>) -> BTreeMap<(u32, u32), KeyStream> {
+    let asked = |&i: &usize| Asked {
+        key: rows.cache_key[i],
+        started_us: rows.bucket_us[i],
+        ended_us: rows.ended_us[i],
+        duration_ms: rows.duration_ms[i],
+        output_bytes: rows.output_bytes[i],
+        cost_usd: rows.cost_usd[i],
+        is_cached: rows.cache_hit[i],
+    };
+    let together = |all: Asked, one: Asked| Asked {
+        duration_ms: known_sum(all.duration_ms, one.duration_ms),
+        cost_usd: known_sum(all.cost_usd, one.cost_usd),
+        ..all
+    };
+    let mut streams = BTreeMap::new();
+    for (place, members) in groups {
+        let (keyed, others): (Vec<Asked>, Vec<Asked>) = members.iter().map(asked).partition(|one| one.key != 0);
+        if !keyed.is_empty() {
+            let others = others.into_iter().filter(|one| !one.is_cached).reduce(together);
+            streams.insert(*place, KeyStream::of(keyed.into_iter().chain(others).collect()));
+        }
+    }
+    let cap = fair_cap(streams.values().map(KeyStream::n_keyed).collect(), MAX_KEYED);
+    streams.values_mut().for_each(|stream| stream.thin(cap));
+    streams
 }
 
 fn by_step(rows: &Executions, is_chosen: impl Fn(usize) -> bool) -> BTreeMap<(u32, u32), Vec<usize>> {
@@ -122,11 +159,8 @@ fn fair_cap(mut sizes: Vec<usize>, budget: usize) -> usize {
     usize::MAX
 }
 
-fn priority(day: &Day, i: usize) -> u64 {
-    match day.steps.cache_key[i] {
-        0 => super::executions::stable_hash(day.vocabulary.word(day.steps.run[i]).unwrap_or_default()),
-        key => key,
-    }
+fn run_hash(day: &Day, i: usize) -> u64 {
+    stable_hash(day.vocabulary.word(day.steps.run[i]).unwrap_or_default())
 }
 
 /// The executions `chosen`, with those that are unfinished and the kills beside them, and in which order they now are.
@@ -192,7 +226,6 @@ fn columns(rows: &Executions, upstream: &Upstream, chosen: &[usize], mut recode:
         api_calls: floats(&rows.api_calls),
         memory_request_mb: floats(&rows.memory_request_mb),
         cpu_request: floats(&rows.cpu_request),
-        cache_key: chosen.iter().map(|&i| rows.cache_key[i]).collect(),
         cache_hit: chosen.iter().map(|&i| rows.cache_hit[i]).collect(),
         ..Samples::default()
     }
@@ -231,8 +264,8 @@ fn append_columns(all: &mut Samples, day: Samples, translate: &impl Fn(u32) -> u
         api_calls,
         memory_request_mb,
         cpu_request,
-        cache_key,
         cache_hit,
+        keys,
         kills,
         unfinished,
     } = day;
@@ -269,8 +302,10 @@ fn append_columns(all: &mut Samples, day: Samples, translate: &impl Fn(u32) -> u
     all.api_calls.extend(api_calls);
     all.memory_request_mb.extend(memory_request_mb);
     all.cpu_request.extend(cpu_request);
-    all.cache_key.extend(cache_key);
     all.cache_hit.extend(cache_hit);
+    for ((workflow, step), later) in keys {
+        all.keys.entry((translate(workflow), translate(step))).or_default().extend(later);
+    }
 }
 
 #[cfg(test)]

@@ -220,6 +220,13 @@ impl Ensemble {
         self.runs.iter().all(|run| run.scenarios[0].regime == run.scenarios[1].regime)
     }
 
+    /// Executions of a step a run, those that a cache answered not counted.
+    pub(crate) fn executions_a_run(&self, step: &str) -> f64 {
+        let Some(code) = self.codes.code(step) else { return 0.0 };
+        let ran = |run: &Recording| run.steps.iter().zip(&run.cached).filter(|(of, is)| **of == code && !**is).count();
+        self.recordings().map(ran).sum::<usize>() as f64 / self.n_runs().max(1) as f64
+    }
+
     pub(crate) fn recordings(&self) -> impl Iterator<Item = &Recording> {
         self.runs.iter().map(|run| &run.recording)
     }

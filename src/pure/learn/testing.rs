@@ -43,7 +43,6 @@ pub(crate) fn push(samples: &mut Samples, workflow_type: &str, step: &str, input
     ] {
         column.push(f64::NAN);
     }
-    samples.cache_key.push(0);
     samples.cache_hit.push(false);
 }
 

@@ -3,13 +3,15 @@
 //! The recorded stream of cache keys of a step is answered by a simulated cache: least recently used goes first, a result
 //! is valid for some time from its end, and not before it. How long is searched: from the configured time upwards, the
 //! shortest that answers nearly as much as the longest. Where the size of results is not recorded, that of the cache does
-//! not bind. Every execution with a key pays for a look-up. Steps whose cache works are left alone.
+//! not bind. Every execution with a key pays for a look-up. Steps whose cache works are left alone. Of a stream that holds
+//! a share of the keys the cache has that share of its room (Waldspurger et al., FAST 2015).
 
 use super::proposal::{Draft, Money, Proposal, Terms, set};
 use super::{Caching, Case};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::percent;
 use crate::graph::{Change, Ensemble, Scratch};
+use crate::keys::KeyStream;
 use crate::series::Metric;
 use crate::stats::dist::wilson;
 use statrs::distribution::{ContinuousCDF, Normal};
@@ -50,7 +52,9 @@ fn draft(
 ) -> Option<Draft> {
     let config = &case.params.caching;
     let since_us = ensemble.span_us().0;
-    let (ttl_s, simulated) = shortest_enough(config, executions, since_us)?;
+    let stream = executions.keys?;
+    let ttls_s = ttls_s(config, executions);
+    let (ttl_s, simulated) = shortest_enough(config, &ttls_s, stream, since_us)?;
     let (hit_rate, _) = wilson(simulated.n_saved as f64, simulated.n_ran as f64, HIT_RATE_LEVEL);
     let could_answer = (simulated.n_recorded_hits + simulated.n_saved) as f64;
     let works = simulated.n_recorded_hits as f64 >= config.hit_rate_threshold * could_answer;
@@ -59,7 +63,7 @@ fn draft(
     }
     let changes = vec![Change::Speedup { step: step.into(), factor: 1.0 - simulated.share_of_time }];
     let saving = ensemble.saving(&changes, scratch).ok()?;
-    let money = money(&simulated, case.history.cost_since(since_us), ensemble);
+    let money = money(case, ensemble, step, &simulated);
     if saving.share <= 0.0 && money.is_none() {
         return None;
     }
@@ -70,7 +74,7 @@ fn draft(
     Some(Draft {
         terms: TERMS,
         target: step.to_owned(),
-        title: title(step, ttl_s, &simulated),
+        title: title(step, ttl_s, &simulated, stream.share()),
         saving,
         money,
         given_back: 0.0,
@@ -83,13 +87,15 @@ fn draft(
     })
 }
 
-fn title(step: &str, ttl_s: f64, simulated: &Simulated) -> String {
+fn title(step: &str, ttl_s: f64, simulated: &Simulated, share: f64) -> String {
     let answered = percent(simulated.n_saved as f64 / simulated.n_ran.max(1) as f64);
     let size = if simulated.n_of_unknown_size > 0 { " if the cache has room for their results" } else { "" };
     format!(
-        "Keep the results of {step} for {}: {answered} of the {} executions with a cache key that ran would be answered{size}",
+        "Keep the results of {step} for {}: {answered} of the {}{:.0} executions with a cache key that ran would be \
+         answered{size}",
         lasting(ttl_s),
-        simulated.n_ran,
+        if share < 1.0 { "about " } else { "" },
+        simulated.n_ran as f64 / share,
     )
 }
 
@@ -101,28 +107,31 @@ fn lasting(seconds: f64) -> String {
     format!("{n} {unit}{}", if (n - 1.0).abs() < f64::EPSILON { "" } else { "s" })
 }
 
-/// The shortest time for which results should be kept, with what a cache would then have done; none where no execution has
-/// a key.
-fn shortest_enough(config: &Caching, executions: &Executions<'_>, since_us: i64) -> Option<(f64, Simulated)> {
-    if executions.rows.iter().all(|row| executions.cache_key(*row).is_none()) {
+/// The shortest of `ttls_s` for which results should be kept, with what a cache would then have done; none where no
+/// execution has a key.
+fn shortest_enough(config: &Caching, ttls_s: &[f64], stream: &KeyStream, since_us: i64) -> Option<(f64, Simulated)> {
+    if stream.n_keyed() == 0 {
         return None;
     }
-    let simulated = |ttl_s: f64| (ttl_s, simulate(executions, ttl_s, config, since_us));
-    let tried: Vec<(f64, Simulated)> = ttls_s(config, executions).into_iter().map(simulated).collect();
+    let simulated = |ttl_s: &f64| (*ttl_s, simulate(stream, *ttl_s, config, since_us));
+    let tried: Vec<(f64, Simulated)> = ttls_s.iter().map(simulated).collect();
     let most = tried.iter().map(|(_, simulated)| simulated.n_saved).max()?;
     tried.into_iter().find(|(_, simulated)| simulated.n_saved as f64 >= ENOUGH * most as f64)
 }
 
-/// Saved per replayed run; the interval is that of a sum of as many amounts as executions were saved (compound Poisson).
-/// None where nothing is known to cost anything.
-fn money(simulated: &Simulated, total_usd: f64, ensemble: &Ensemble) -> Option<Money> {
-    let usd = simulated.saved_usd / ensemble.n_runs() as f64;
-    if !(simulated.saved_usd > 0.0 && total_usd > 0.0) {
+/// Saved per replayed run: of what the step costs there, the share of the stream's cost that is saved. The interval is that
+/// of a sum of as many amounts as executions were saved (compound Poisson). None where nothing is known to cost anything.
+fn money(case: &Case<'_>, ensemble: &Ensemble, step: &str, simulated: &Simulated) -> Option<Money> {
+    let since_us = ensemble.span_us().0;
+    let (all_usd, step_usd) = (case.history.cost_since(since_us), case.history.steps.get(step)?.cost_since(since_us));
+    let a_run_usd = step_usd.mean()? * ensemble.executions_a_run(step);
+    let share = simulated.saved_usd / simulated.total_usd;
+    if !(simulated.saved_usd > 0.0 && all_usd > 0.0) {
         return None;
     }
     let z = Normal::standard().inverse_cdf(0.5 + ensemble.level().get() / 2.0);
-    let spread = z * simulated.saved_usd_squared.sqrt() / ensemble.n_runs() as f64;
-    Some(Money { usd, lower: (usd - spread).max(0.0), upper: usd + spread, share: simulated.saved_usd / total_usd })
+    let (usd, spread) = (share * a_run_usd, z * simulated.saved_usd_squared.sqrt() / simulated.total_usd * a_run_usd);
+    Some(Money { usd, lower: (usd - spread).max(0.0), upper: usd + spread, share: share * step_usd.sum / all_usd })
 }
 
 /// The configured time, then longer ones, unless the step's type has a time of its own.
@@ -153,37 +162,39 @@ pub(super) struct Simulated {
     /// The time of these, less that of all look-ups, as a share of the time of all executions of the step, since the given
     /// start.
     pub(super) share_of_time: f64,
-    /// What these cost since then.
+    /// What all executions of the step cost since then, as far as the stream holds them.
+    pub(super) total_usd: f64,
+    /// What those saved cost.
     pub(super) saved_usd: f64,
     /// Sum of the squares of what each of them cost.
     pub(super) saved_usd_squared: f64,
 }
 
-pub(super) fn simulate(executions: &Executions<'_>, ttl_s: f64, config: &Caching, since_us: i64) -> Simulated {
+pub(super) fn simulate(stream: &KeyStream, ttl_s: f64, config: &Caching, since_us: i64) -> Simulated {
     let ttl_us = (ttl_s.max(0.0) * 1e6).min(i64::MAX as f64) as i64;
-    let mut cache = Lru { ttl_us, max_bytes: config.max_cache_bytes, ..Lru::default() };
+    let mut cache = Lru { ttl_us, max_bytes: config.max_cache_bytes * stream.share(), ..Lru::default() };
     let mut seen = Simulated::default();
     let (mut saved_ms, mut total_ms, mut n_lookups) = (0.0, 0.0, 0.0);
-    for &row in &executions.rows {
-        let ran = !executions.cached(row);
-        let counts = ran && executions.started_us(row) >= since_us;
-        let amount = |amount: f64| if counts && amount.is_finite() { amount.max(0.0) } else { 0.0 };
-        let ms = amount(executions.duration_ms(row));
-        total_ms += ms;
-        let Some(key) = executions.cache_key(row) else { continue };
-        n_lookups += f64::from(u8::from(counts));
-        let hit = cache.ask(key, executions.started_us(row));
+    for one in stream.asked() {
+        let (ms, usd) = one.spent(since_us);
+        // What has no key stands for itself, and keys for those that were left out.
+        let weight = if one.key == 0 { stream.share() } else { 1.0 };
+        total_ms += weight * ms;
+        seen.total_usd += weight * usd;
+        if one.key == 0 {
+            continue;
+        }
+        n_lookups += f64::from(u8::from(!one.is_cached && one.started_us >= since_us));
+        let hit = cache.ask(one.key, one.started_us);
         if !hit {
-            let bytes = executions.get(&executions.samples.output_bytes, row);
-            seen.n_of_unknown_size += usize::from(!bytes.is_finite());
-            cache.keep(key, executions.ended_us(row), bytes);
+            seen.n_of_unknown_size += usize::from(!one.output_bytes.is_finite());
+            cache.keep(one.key, one.ended_us, one.output_bytes);
         }
         seen.n_keyed += 1;
-        seen.n_recorded_hits += usize::from(!ran);
-        seen.n_ran += usize::from(ran);
-        seen.n_saved += usize::from(ran && hit);
+        seen.n_recorded_hits += usize::from(one.is_cached);
+        seen.n_ran += usize::from(!one.is_cached);
+        seen.n_saved += usize::from(!one.is_cached && hit);
         if hit {
-            let usd = amount(executions.get(&executions.samples.cost_usd, row));
             saved_ms += ms;
             seen.saved_usd += usd;
             seen.saved_usd_squared += usd * usd;

@@ -219,9 +219,9 @@ fn a_small_cache_forgets_the_least_recently_used() {
     let shown = |day: usize, _: &str| Shown { cache_key: 1 + (day % 4) as u64, output_bytes: 10.0, ..NOTHING };
     let world = World::of(40, |_| timed(&[("only", 0.0, 10.0, &[])]), shown);
     let histories = History::collect(&world.graphs, &world.samples, &[]);
-    let executions = &histories[0].steps["only"];
+    let stream = histories[0].steps["only"].keys.unwrap();
     let of_size = |max_cache_bytes| Caching { max_cache_bytes, ..Caching::default() };
-    let saved = |bytes| caching::simulate(executions, 1e9, &of_size(bytes), i64::MIN).n_saved;
+    let saved = |bytes| caching::simulate(stream, 1e9, &of_size(bytes), i64::MIN).n_saved;
     assert_eq!((saved(40.0), saved(30.0), saved(5.0)), (36, 0, 0));
 }
 

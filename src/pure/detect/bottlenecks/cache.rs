@@ -3,6 +3,7 @@
 use super::history::Executions;
 use super::{Finding, Scene, percent, severity_by_impact};
 use crate::graph::{Change, NotReplayable, Scratch};
+use crate::keys::KeyStream;
 use crate::series::Metric;
 use std::collections::HashMap;
 
@@ -18,25 +19,27 @@ pub(crate) struct Repeats {
 }
 
 /// Counts executions that ran although an execution with the same key had ended before they started.
-pub(crate) fn repeats(executions: &Executions<'_>) -> Repeats {
+pub(crate) fn repeats(stream: &KeyStream) -> Repeats {
     let mut first_end: HashMap<u64, i64> = HashMap::new();
-    let (mut n_keyed, mut n_repeats) = (0, 0);
-    let (mut repeated_ms, mut total_ms) = (0.0, 0.0);
-    for &row in &executions.rows {
-        let ms = if executions.cached(row) { 0.0 } else { executions.duration_ms(row) };
-        let ms = if ms.is_finite() { ms.max(0.0) } else { 0.0 };
-        total_ms += ms;
-        let Some(key) = executions.cache_key(row) else { continue };
-        n_keyed += 1;
-        let known = first_end.entry(key).or_insert(i64::MAX);
-        if !executions.cached(row) && *known <= executions.started_us(row) {
+    let mut n_repeats = 0;
+    let (mut repeated_ms, mut keyed_ms, mut other_ms) = (0.0, 0.0, 0.0);
+    for one in stream.asked() {
+        let (ms, _) = one.spent(i64::MIN);
+        if one.key == 0 {
+            other_ms += ms;
+            continue;
+        }
+        keyed_ms += ms;
+        let known = first_end.entry(one.key).or_insert(i64::MAX);
+        if !one.is_cached && *known <= one.started_us {
             n_repeats += 1;
             repeated_ms += ms;
         }
-        *known = (*known).min(executions.ended_us(row));
+        *known = (*known).min(one.ended_us);
     }
+    let total_ms = keyed_ms + stream.share() * other_ms;
     let share_of_time = if total_ms > 0.0 { repeated_ms / total_ms } else { 0.0 };
-    Repeats { n_keyed, n_repeats, share_of_time }
+    Repeats { n_keyed: stream.n_keyed(), n_repeats, share_of_time }
 }
 
 pub(super) fn find(
@@ -45,7 +48,8 @@ pub(super) fn find(
     executions: &Executions<'_>,
     scratch: &mut Scratch,
 ) -> Result<Option<Finding>, NotReplayable> {
-    let Repeats { n_keyed, n_repeats, share_of_time } = repeats(executions);
+    let Some(stream) = executions.keys else { return Ok(None) };
+    let Repeats { n_keyed, n_repeats, share_of_time } = repeats(stream);
     let rate = n_repeats as f64 / n_keyed.max(1) as f64;
     if n_keyed < scene.min_samples.max(1) || rate < MIN_REPEATS {
         return Ok(None);

@@ -2,6 +2,7 @@
 
 use crate::analysis::Analysis;
 use crate::graph::RunGraph;
+use crate::keys::KeyStream;
 use crate::samples::{Kill, Samples};
 use crate::series::{Metric, SeriesKey};
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +23,21 @@ pub(crate) struct Executions<'a> {
     pub(crate) samples: &'a Samples,
     pub(crate) rows: Vec<u32>,
     pub(crate) kills: Vec<Kill>,
+    /// All that were asked for under a cache key, if any were.
+    pub(crate) keys: Option<&'a KeyStream>,
+}
+
+/// What some executions cost together (USD).
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    pub(crate) n: usize,
+    pub(crate) sum: f64,
+}
+
+impl Cost {
+    pub(crate) fn mean(self) -> Option<f64> {
+        (self.n > 0).then(|| self.sum / self.n as f64)
+    }
 }
 
 impl<'a> History<'a> {
@@ -33,7 +49,9 @@ impl<'a> History<'a> {
         }
         for (workflow, workflow_type, step, rows, kills) in rows_by_step(samples) {
             let history = Self::at(&mut histories, workflow, workflow_type);
-            history.steps.insert(step, Executions { samples, rows, kills });
+            let code = |word: &str| samples.vocabulary.code(word);
+            let keys = code(workflow).zip(code(step)).and_then(|place| samples.keys.get(&place));
+            history.steps.insert(step, Executions { samples, rows, kills, keys });
         }
         for analysis in analyses {
             let SeriesKey { workflow_id, step, metric, .. } = &analysis.key;
@@ -60,11 +78,7 @@ impl<'a> History<'a> {
 
     /// What the executions that started since then cost together, as far as costs are known.
     pub(crate) fn cost_since(&self, since_us: i64) -> f64 {
-        let cost = |executions: &Executions<'_>| -> f64 {
-            let recent = executions.measured().rev().take_while(|row| executions.started_us(*row) >= since_us);
-            recent.map(|row| executions.get(&executions.samples.cost_usd, row)).filter(|usd| usd.is_finite()).sum()
-        };
-        self.steps.values().map(cost).sum()
+        self.steps.values().map(|executions| executions.cost_since(since_us).sum).sum()
     }
 
     /// The published row that shows a metric of a step: its baseline where there is one, else its rollups.
@@ -120,17 +134,8 @@ impl Executions<'_> {
         self.samples.cache_hit.get(row as usize).copied().unwrap_or(false)
     }
 
-    /// The hash of its cache key; none where it has none.
-    pub(crate) fn cache_key(&self, row: u32) -> Option<u64> {
-        self.samples.cache_key.get(row as usize).copied().filter(|key| *key != 0)
-    }
-
     pub(crate) fn started_us(&self, row: u32) -> i64 {
         self.samples.started_us.get(row as usize).copied().unwrap_or(i64::MIN)
-    }
-
-    pub(crate) fn ended_us(&self, row: u32) -> i64 {
-        self.samples.ended_us.get(row as usize).copied().unwrap_or(i64::MAX)
     }
 
     pub(crate) fn duration_ms(&self, row: u32) -> f64 {
@@ -148,6 +153,13 @@ impl Executions<'_> {
         let mut rows: Vec<u32> = self.measured().rev().take(n).collect();
         rows.reverse();
         rows
+    }
+
+    /// What those that started since then cost, as far as that is known.
+    pub(crate) fn cost_since(&self, since_us: i64) -> Cost {
+        let recent = self.measured().rev().take_while(|row| self.started_us(*row) >= since_us);
+        let known = recent.map(|row| self.get(&self.samples.cost_usd, row)).filter(|usd| usd.is_finite());
+        known.fold(Cost::default(), |cost, usd| Cost { n: cost.n + 1, sum: cost.sum + usd })
     }
 
     /// Start of the latest execution; the beginning of time where there is none.

@@ -5,6 +5,7 @@
 use crate::analysis::Analysis;
 use crate::detect::{Baseline, ChangePoint};
 use crate::graph::RunGraph;
+use crate::keys::{Asked, KeyStream};
 use crate::samples::{Samples, UNKNOWN};
 use crate::series::{Metric, SeriesKey};
 use crate::units::{DAY_US, Interval, Level};
@@ -89,8 +90,17 @@ impl World {
         all.api_calls.push(f64::NAN);
         all.memory_request_mb.push(shown.memory_request_mb);
         all.cpu_request.push(shown.cpu_request);
-        all.cache_key.push(shown.cache_key);
         all.cache_hit.push(false);
+        let asked = Asked {
+            key: shown.cache_key,
+            started_us,
+            ended_us: started_us + (duration_ms * 1e3) as i64,
+            duration_ms,
+            output_bytes: shown.output_bytes,
+            cost_usd: shown.cost_usd,
+            is_cached: false,
+        };
+        all.keys.entry((workflow, step)).or_default().extend(KeyStream::of(vec![asked]));
     }
 
     /// Says what was learned about a step's metric: change points on these days.
