@@ -31,6 +31,12 @@ pub struct ReplayArgs {
     /// Multiplies the durations of a derived step: align=0.5 halves them. Repeatable.
     #[arg(long, value_name = "STEP=FACTOR", value_parser = parse_speedup)]
     speedup: Vec<(String, f64)>,
+    /// Answers a share of a derived step's executions from a cache: parse=0.3. Repeatable.
+    #[arg(long, value_name = "STEP=SHARE", value_parser = parse_cached)]
+    cached: Vec<(String, f64)>,
+    /// Leaves a derived step out; what waited for it waits for what it waited for. Repeatable.
+    #[arg(long, value_name = "STEP")]
+    remove: Vec<String>,
     /// Executions that may run at the same time, instead of what was observed.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
@@ -40,13 +46,20 @@ pub struct ReplayArgs {
 }
 
 fn parse_speedup(text: &str) -> std::result::Result<(String, f64), String> {
-    let parsed = text.rsplit_once('=').and_then(|(step, factor)| Some((step, factor.parse::<f64>().ok()?)));
-    match parsed {
-        Some((step, factor)) if !step.is_empty() && factor.is_finite() && factor >= 0.0 => {
-            Ok((step.to_owned(), factor))
-        }
-        _ => Err("write STEP=FACTOR with a factor of 0 or more: align=0.5 halves the step".to_owned()),
-    }
+    step_and_number(text)
+        .filter(|(_, factor)| factor.is_finite() && *factor >= 0.0)
+        .ok_or_else(|| "write STEP=FACTOR with a factor of 0 or more: align=0.5 halves the step".to_owned())
+}
+
+fn parse_cached(text: &str) -> std::result::Result<(String, f64), String> {
+    step_and_number(text)
+        .filter(|(_, share)| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "write STEP=SHARE with a share of 0 to 1: parse=0.3 answers three in ten".to_owned())
+}
+
+fn step_and_number(text: &str) -> Option<(String, f64)> {
+    let (step, number) = text.rsplit_once('=').filter(|(step, _)| !step.is_empty())?;
+    Some((step.to_owned(), number.parse().ok()?))
 }
 
 /// Replays and writes.
@@ -100,8 +113,14 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
 fn changes(args: &ReplayArgs) -> Vec<Change> {
     let speedups =
         args.speedup.iter().map(|(step, factor)| Change::Speedup { step: Arc::from(step.as_str()), factor: *factor });
+    let cached = args.cached.iter().map(|(step, share)| Change::Cached {
+        step: Arc::from(step.as_str()),
+        share: *share,
+        lookup_ms: 0.0,
+    });
+    let removed = args.remove.iter().map(|step| Change::Remove { step: Arc::from(step.as_str()) });
     let other_slots = args.slots.map(|n| Change::Slots(usize::try_from(n).ok()));
-    speedups.chain(other_slots).collect()
+    speedups.chain(cached).chain(removed).chain(other_slots).collect()
 }
 
 /// A row of the output.

@@ -101,6 +101,7 @@ impl Ensemble {
             let (needed, usable, total) = (params.min_runs.max(1), recordings.len(), graphs.len());
             return Err(NotReplayable::TooFewRuns { needed, usable, total });
         }
+        recordings.iter_mut().enumerate().for_each(|(turn, (_, recording))| recording.turn = turn);
         share_slots(recordings.iter_mut().map(|(_, recording)| recording));
         let mut scratch = Scratch::default();
         choose_order(recordings.iter_mut().map(|(_, recording)| recording), &mut scratch);

@@ -68,6 +68,8 @@ pub(crate) struct Recording {
     pub(crate) slots: usize,
     pub(crate) recorded_ms: Option<f64>,
     pub(crate) started_us: i64,
+    /// Its place among the runs that are replayed together.
+    pub(crate) turn: usize,
 }
 
 impl Recording {
@@ -84,6 +86,7 @@ impl Recording {
             steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
             recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
             started_us: graph.started_us,
+            turn: 0,
             slots: 1,
             topology,
             durations_ms,
@@ -124,6 +127,13 @@ impl Recording {
                 (*lag, *delay) = (*delay, 0.0);
             }
         }
+    }
+
+    /// Numbers in 0-1 that spread evenly over runs (Weyl's sequence): those below a share are that share, without the luck of
+    /// draws.
+    pub(crate) fn evenly(&self) -> f64 {
+        const GOLDEN: f64 = 0.618_033_988_749_894_9;
+        (self.turn as f64 * GOLDEN).fract()
     }
 
     pub(crate) fn len(&self) -> usize {

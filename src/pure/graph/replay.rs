@@ -57,6 +57,16 @@ pub enum ReplayError {
         /// What was asked for.
         factor: f64,
     },
+    /// A share or a look-up that is none.
+    #[error("of step {step:?} a share of {share} is answered after {lookup_ms} ms; expected 0 to 1, and 0 or more")]
+    Cached {
+        /// The step.
+        step: String,
+        /// What was asked for.
+        share: f64,
+        /// How long a look-up was to take.
+        lookup_ms: f64,
+    },
     /// Nothing can run on no slot.
     #[error("a run needs at least one slot, found 0")]
     NoSlots,
@@ -71,6 +81,17 @@ pub enum Change {
         step: Arc<str>,
         /// 0.5 halves its durations.
         factor: f64,
+    },
+    /// In a share of the runs, evenly over them, the step is answered from a cache: it takes no slot and only the look-up,
+    /// which the other runs pay as well. Several such steps are answered in the same runs, as far as their shares go: where
+    /// an input comes again it does so for all steps.
+    Cached {
+        /// The step.
+        step: Arc<str>,
+        /// The share that is answered, 0-1.
+        share: f64,
+        /// How long a look-up takes.
+        lookup_ms: f64,
     },
     /// The step takes no time, no slot, and no lag.
     Remove {
@@ -147,11 +168,13 @@ pub(crate) struct Edits {
 #[derive(Debug, Clone, Copy)]
 struct StepEdit {
     factor: f64,
+    answered: f64,
+    lookup_ms: f64,
     keeps_lag: bool,
     removed: bool,
 }
 
-const UNCHANGED: StepEdit = StepEdit { factor: 1.0, keeps_lag: true, removed: false };
+const UNCHANGED: StepEdit = StepEdit { factor: 1.0, answered: 0.0, lookup_ms: 0.0, keeps_lag: true, removed: false };
 
 impl Edits {
     pub(crate) fn new(changes: &[Change], codes: &StepCodes) -> Result<Self, ReplayError> {
@@ -162,6 +185,15 @@ impl Edits {
                     return Err(ReplayError::Factor { step: step.to_string(), factor: *factor });
                 }
                 Change::Speedup { step, factor } => edits.edit(codes.code(step), |edit| edit.factor *= factor),
+                Change::Cached { step, share, lookup_ms }
+                    if !((0.0..=1.0).contains(share) && lookup_ms.is_finite() && *lookup_ms >= 0.0) =>
+                {
+                    return Err(ReplayError::Cached { step: step.to_string(), share: *share, lookup_ms: *lookup_ms });
+                }
+                Change::Cached { step, share, lookup_ms } => edits.edit(codes.code(step), |edit| {
+                    edit.answered = edit.answered.max(*share);
+                    edit.lookup_ms = edit.lookup_ms.max(*lookup_ms);
+                }),
                 Change::Remove { step } => edits.edit(codes.code(step), |edit| edit.removed = true),
                 Change::StartWhenReady { step } => edits.edit(codes.code(step), |edit| edit.keeps_lag = false),
                 Change::Slots(Some(0)) => return Err(ReplayError::NoSlots),
@@ -221,15 +253,18 @@ impl Scratch {
         self.jobs.clear();
         self.jobs.extend((0..recording.len()).map(|id| {
             let edit = edits.of(recording.steps[id]);
-            let kept = if edit.removed { 0.0 } else { 1.0 };
+            let answered = !recording.cached[id] && recording.evenly() < edit.answered;
+            let gone = edit.removed || answered;
+            let kept = if gone { 0.0 } else { 1.0 };
+            let lookup_ms = if edit.removed || recording.cached[id] { 0.0 } else { edit.lookup_ms };
             let own = if recording.cached[id] { 0.0 } else { recording.lags_ms[id] + lag_ms };
             let (lag, delay) = if edit.keeps_lag { (own, recording.delays_ms[id]) } else { (0.0, 0.0) };
             let paused = recording.paused_ms[id];
             Job {
-                delay_ms: kept * delay,
+                delay_ms: kept * delay + lookup_ms,
                 lag_ms: kept * lag,
                 span_ms: kept * (paused + edit.factor * (recording.durations_ms[id] - paused)),
-                needs_slot: !(recording.cached[id] || edit.removed),
+                needs_slot: !(recording.cached[id] || gone),
             }
         }));
         self.starts_ms.clear();
@@ -360,6 +395,9 @@ fn limited(recording: &Recording, slots: usize, scratch: &mut Scratch) -> f64 {
                 scratch.ended.push(id);
             } else {
                 scratch.admit(id & !ASKS, now_ms);
+                if !scratch.jobs[(id & !ASKS) as usize].needs_slot {
+                    ended_ms = now_ms;
+                }
             }
         }
         scratch.settle(recording, now_ms);

@@ -24,6 +24,13 @@ fn known_answers() {
     assert_eq!(makespan(&run, Some(2), &[speedup("b", 0.5)]), 35.0);
     assert_eq!(makespan(&run, Some(2), &[speedup("c", 0.5)]), 45.0);
     assert_eq!(makespan(&run, Some(1), &[Change::Remove { step: "b".into() }]), 35.0);
+    // Answered after 2 ms, c's 20 are what remains; not answered, b has looked in vain.
+    let cached = |share| [Change::Cached { step: "b".into(), share, lookup_ms: 2.0 }];
+    for slots in [None, Some(2)] {
+        assert_eq!((makespan(&run, slots, &cached(1.0)), makespan(&run, slots, &cached(0.0))), (35.0, 47.0));
+    }
+    let refused = replay(&run, &ReplayPlan { changes: &cached(1.5), ..ReplayPlan::default() });
+    assert!(matches!(refused, Err(ReplayError::Cached { .. })));
     assert_eq!(makespan(&run, Some(1), &[Change::Slots(None)]), 45.0);
     assert_eq!(makespan(&run, Some(1), &[speedup("nobody", 0.1)]), 65.0);
 }

@@ -61,7 +61,8 @@ fn draft(
     if simulated.n_keyed < config.min_samples.max(1) || works || hit_rate <= MIN_HIT_RATE {
         return None;
     }
-    let changes = vec![Change::Speedup { step: step.into(), factor: 1.0 - simulated.share_of_time }];
+    let (share, lookup_ms) = (simulated.share_of_time, config.lookup_ms.max(0.0));
+    let changes = vec![Change::Cached { step: step.into(), share, lookup_ms }];
     let saving = ensemble.saving(&changes, scratch).ok()?;
     let money = money(case, ensemble, step, &simulated);
     if saving.share <= 0.0 && money.is_none() {
@@ -159,8 +160,7 @@ pub(super) struct Simulated {
     pub(super) n_saved: usize,
     /// Results that were kept without their size being known.
     pub(super) n_of_unknown_size: usize,
-    /// The time of these, less that of all look-ups, as a share of the time of all executions of the step, since the given
-    /// start.
+    /// The time of these as a share of the time of all executions of the step, since the given start.
     pub(super) share_of_time: f64,
     /// What all executions of the step cost since then, as far as the stream holds them.
     pub(super) total_usd: f64,
@@ -174,7 +174,7 @@ pub(super) fn simulate(stream: &KeyStream, ttl_s: f64, config: &Caching, since_u
     let ttl_us = (ttl_s.max(0.0) * 1e6).min(i64::MAX as f64) as i64;
     let mut cache = Lru { ttl_us, max_bytes: config.max_cache_bytes * stream.share(), ..Lru::default() };
     let mut seen = Simulated::default();
-    let (mut saved_ms, mut total_ms, mut n_lookups) = (0.0, 0.0, 0.0);
+    let (mut saved_ms, mut total_ms) = (0.0, 0.0);
     for one in stream.asked() {
         let (ms, usd) = one.spent(since_us);
         // What has no key stands for itself, and keys for those that were left out.
@@ -184,7 +184,6 @@ pub(super) fn simulate(stream: &KeyStream, ttl_s: f64, config: &Caching, since_u
         if one.key == 0 {
             continue;
         }
-        n_lookups += f64::from(u8::from(!one.is_cached && one.started_us >= since_us));
         let hit = cache.ask(one.key, one.started_us);
         if !hit {
             seen.n_of_unknown_size += usize::from(!one.output_bytes.is_finite());
@@ -200,8 +199,7 @@ pub(super) fn simulate(stream: &KeyStream, ttl_s: f64, config: &Caching, since_u
             seen.saved_usd_squared += usd * usd;
         }
     }
-    let net_ms = (saved_ms - config.lookup_ms * n_lookups).max(0.0);
-    seen.share_of_time = if total_ms > 0.0 { net_ms / total_ms } else { 0.0 };
+    seen.share_of_time = if total_ms > 0.0 { saved_ms / total_ms } else { 0.0 };
     seen
 }
 

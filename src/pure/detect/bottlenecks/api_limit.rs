@@ -31,7 +31,7 @@ const MAX_EXECUTIONS: usize = 600;
 /// The grid is searched for the best of some hundred fits, so that chance finds more than one test would.
 const MAX_P_VALUE: f64 = 1e-4;
 /// A t statistic: where no limit adds that much to work alone, a search would not come near [`MAX_P_VALUE`].
-const MIN_HINT: f64 = 2.0;
+const MIN_HINT: f64 = 3.0;
 /// Slower by less is within what users call normal.
 const MIN_SLOWDOWN: f64 = 1.2;
 /// Sizes count where so many executions know them; the others are left out then.

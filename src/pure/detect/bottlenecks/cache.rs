@@ -54,7 +54,7 @@ pub(super) fn find(
     if n_keyed < scene.min_samples.max(1) || rate < MIN_REPEATS {
         return Ok(None);
     }
-    let change = Change::Speedup { step: step.into(), factor: 1.0 - share_of_time };
+    let change = Change::Cached { step: step.into(), share: share_of_time, lookup_ms: 0.0 };
     let saving = scene.ensemble.saving(&[change], scratch)?;
     Ok(Some(Finding {
         step: Some(step.to_owned()),
