@@ -11,11 +11,11 @@ use super::{Caching, Case};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::percent;
 use crate::graph::{Change, Ensemble, Scratch};
-use crate::keys::KeyStream;
+use crate::keys::{ByKey, KeyStream};
 use crate::series::Metric;
 use crate::stats::dist::wilson;
 use statrs::distribution::{ContinuousCDF, Normal};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// Longer times for which results may be kept, beside the configured one: six hours, a day, a week, a month, a quarter.
 const LONGER_TTLS_S: [f64; 5] = [21_600.0, 86_400.0, 604_800.0, 2_592_000.0, 7_776_000.0];
@@ -114,10 +114,11 @@ fn shortest_enough(config: &Caching, ttls_s: &[f64], stream: &KeyStream, since_u
     if stream.n_keyed() == 0 {
         return None;
     }
-    let simulated = |ttl_s: &f64| (*ttl_s, simulate(stream, *ttl_s, config, since_us));
-    let tried: Vec<(f64, Simulated)> = ttls_s.iter().map(simulated).collect();
-    let most = tried.iter().map(|(_, simulated)| simulated.n_saved).max()?;
-    tried.into_iter().find(|(_, simulated)| simulated.n_saved as f64 >= ENOUGH * most as f64)
+    let (longest_s, shorter_s) = ttls_s.split_last()?;
+    let longest = simulate(stream, *longest_s, config, since_us);
+    let mut tried = shorter_s.iter().map(|ttl_s| (*ttl_s, simulate(stream, *ttl_s, config, since_us)));
+    let enough = |(_, shorter): &(f64, Simulated)| shorter.n_saved as f64 >= ENOUGH * longest.n_saved as f64;
+    tried.find(enough).or(Some((*longest_s, longest)))
 }
 
 /// Saved per replayed run: of what the step costs there, the share of the stream's cost that is saved. The interval is that
@@ -172,7 +173,7 @@ pub(super) struct Simulated {
 
 pub(super) fn simulate(stream: &KeyStream, ttl_s: f64, config: &Caching, since_us: i64) -> Simulated {
     let ttl_us = (ttl_s.max(0.0) * 1e6).min(i64::MAX as f64) as i64;
-    let mut cache = Lru { ttl_us, max_bytes: config.max_cache_bytes * stream.share(), ..Lru::default() };
+    let mut cache = Lru::of(stream, ttl_us, config.max_cache_bytes * stream.share());
     let mut seen = Simulated::default();
     let (mut saved_ms, mut total_ms) = (0.0, 0.0);
     for one in stream.asked() {
@@ -208,7 +209,9 @@ pub(super) fn simulate(stream: &KeyStream, ttl_s: f64, config: &Caching, since_u
 struct Lru {
     ttl_us: i64,
     max_bytes: f64,
-    entries: HashMap<u64, Entry>,
+    /// Without it nothing has to go, and no order is kept.
+    is_full_some_day: bool,
+    entries: ByKey<Entry>,
     by_use: BTreeMap<u64, u64>,
     clock: u64,
     bytes: f64,
@@ -222,11 +225,16 @@ struct Entry {
 }
 
 impl Lru {
+    fn of(stream: &KeyStream, ttl_us: i64, max_bytes: f64) -> Self {
+        let all_bytes: f64 = stream.asked().iter().map(|one| one.output_bytes).filter(|bytes| *bytes > 0.0).sum();
+        Self { ttl_us, max_bytes, is_full_some_day: all_bytes > max_bytes, ..Self::default() }
+    }
+
     /// Whether the result is there and valid at `now_us`.
     fn ask(&mut self, key: u64, now_us: i64) -> bool {
         let Some(entry) = self.entries.get(&key).copied() else { return false };
         let valid = entry.kept_us <= now_us && now_us.saturating_sub(entry.kept_us) <= self.ttl_us;
-        if valid {
+        if valid && self.is_full_some_day {
             self.forget(key);
             self.insert(key, entry);
         }
@@ -235,6 +243,10 @@ impl Lru {
 
     fn keep(&mut self, key: u64, kept_us: i64, bytes: f64) {
         let bytes = if bytes.is_finite() { bytes.max(0.0) } else { 0.0 };
+        if !self.is_full_some_day {
+            self.entries.insert(key, Entry { used: 0, kept_us, bytes });
+            return;
+        }
         self.forget(key);
         if bytes > self.max_bytes {
             return;

@@ -296,16 +296,16 @@ fn find_limit(executions: &Executions<'_>, traffic: &Traffic, min_samples: usize
     let rest = |work: f64| fit.rest(called.calls.iter().map(|calls| (work * calls).ln_1p()));
     let work = growths().map(|work| Best { rest: rest(work), work, beyond: 0.0, edge: 0.0 });
     let work = work.min_by(|a, b| a.rest.total_cmp(&b.rest))?;
-    let found = nelder_mead(&[work.work.max(LEAST_GROWTH / typical).ln()], &SEARCH, |at| rest(at[0].exp()));
-    let work = if found.value < work.rest { Best { rest: found.value, work: found.at[0].exp(), ..work } } else { work };
     let limits =
         [Scope::Execution, Scope::Step, Scope::Provider].map(|scope| (scope, limited(&called, &fit, scope, work.work)));
     let (scope, limit) = limits
         .into_iter()
         .filter_map(|(scope, best)| Some((scope, best?)))
         .min_by(|a, b| a.1.rest.total_cmp(&b.1.rest))?;
+    let start = work.work.max(LEAST_GROWTH / typical).ln();
+    let without = nelder_mead(&[start], &SEARCH, |at| rest(at[0].exp())).value.min(work.rest);
     let degrees = fit.degrees() - 3.0;
-    let f = (work.rest - limit.rest) / 2.0 / (limit.rest / degrees);
+    let f = (without - limit.rest) / 2.0 / (limit.rest / degrees);
     let p_value = FisherSnedecor::new(2.0, degrees).ok().filter(|_| f.is_finite()).map_or(1.0, |law| law.sf(f));
     let slowdown = slowdown(&called, scope, &limit);
     let n = called.calls.len();

@@ -3,9 +3,8 @@
 use super::history::Executions;
 use super::{Finding, Scene, percent, severity_by_impact};
 use crate::graph::{Change, NotReplayable, Scratch};
-use crate::keys::KeyStream;
+use crate::keys::{ByKey, KeyStream};
 use crate::series::Metric;
-use std::collections::HashMap;
 
 const MIN_REPEATS: f64 = 0.10;
 
@@ -20,7 +19,7 @@ pub(crate) struct Repeats {
 
 /// Counts executions that ran although an execution with the same key had ended before they started.
 pub(crate) fn repeats(stream: &KeyStream) -> Repeats {
-    let mut first_end: HashMap<u64, i64> = HashMap::new();
+    let mut first_end: ByKey<i64> = ByKey::default();
     let mut n_repeats = 0;
     let (mut repeated_ms, mut keyed_ms, mut other_ms) = (0.0, 0.0, 0.0);
     for one in stream.asked() {
