@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn a_thinned_stream_keeps_every_repetition_of_the_keys_that_it_keeps() {
-        let key = |i: u64| (i % 50 + 1) * (u64::MAX / 64);
-        let day = |from: u64, n: u64| KeyStream::of((from..from + n).map(|i| asked(key(i), i as i64)).collect());
+        let key = |i: u32| u64::from(i % 50 + 1) * (u64::MAX / 64);
+        let day = |from: u32, n: u32| KeyStream::of((from..from + n).map(|i| asked(key(i), i.into())).collect());
         let (mut first, mut second) = (day(0, 100), day(100, 400));
         first.thin(1_000);
         second.thin(200);

@@ -23,7 +23,7 @@ pub(super) fn of_mean(fewest: u64, skewness_of_means: impl IntoIterator<Item = f
     })
 }
 
-/// [`of_mean`] for values that are known by histograms: those of the arm and of the control.
+/// The caution of means for values that are known by histograms: those of the arm and of the control.
 #[must_use]
 pub fn of_binned_means(arms: [&Sketch; 2]) -> Option<String> {
     let fewest = arms.map(Sketch::count).into_iter().min().unwrap_or(0);

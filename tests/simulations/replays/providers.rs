@@ -95,7 +95,6 @@ fn record(all: &mut Samples, (step, provider): (&str, &str), started_us: i64, (s
     all.input_bytes.push(size);
     all.duration_ms.push(ms);
     all.cost_usd.push(usd);
-    all.cache_key.push(0);
     all.cache_hit.push(false);
     for unknown in [
         &mut all.tokens_in,
