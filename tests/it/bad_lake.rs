@@ -236,10 +236,13 @@ async fn dependencies_that_cannot_be_are_told_and_left_out() {
     assert_eq!(rows.len(), 2, "{rows:?}");
 }
 
+/// A name, files by name, and what is said of them.
+type Bad<'a> = (&'a str, Vec<(&'a str, Vec<u8>)>, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lake_with_nothing_to_read_is_exit_4_and_publishes_nothing() {
     let no_rows = parquet_bytes(&runs(8).slice(0, 0));
-    let cases: [(&str, Vec<(&str, Vec<u8>)>, &str); 4] = [
+    let cases: [Bad<'_>; 4] = [
         ("EMPTY", Vec::new(), "found no partition"),
         ("OTHER_FILES", vec![("readme.txt", b"hello".to_vec())], "found no partition"),
         (

@@ -79,10 +79,13 @@ async fn a_broken_split_is_invalid_and_a_planned_one_is_not() {
 }
 
 /// Each: rows, options, and what is said of arm `new` (the second row): decision, words of the reason.
+/// A name, rows, options, the decision, and what its reason says.
+type Unclear<'a> = (&'a str, Vec<String>, &'a [&'a str], &'a str, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_not_be_judged_gets_a_clear_answer() {
     let both = |of: &dyn Fn(u64) -> String| (0..200).map(|i| format!("{},{}", arm(i), of(i))).collect::<Vec<_>>();
-    let cases: Vec<(&str, Vec<String>, &[&str], &str, &str)> = vec![
+    let cases: Vec<Unclear<'_>> = vec![
         ("all equal", both(&|_| "5".into()), &[], "keep_running", "all values are equal"),
         ("all equal, once", both(&|_| "5".into()), &["--method", "fixed"], "inconclusive", "all values are equal"),
         (

@@ -405,7 +405,7 @@ fn nist(text: &str) -> (Vec<Vec<f64>>, Vec<&str>) {
 
 /// Digits that agree with a certified value.
 fn digits(got: f64, certified: f64) -> f64 {
-    if got == certified {
+    if (got - certified).abs() <= 0.0 {
         15.0
     } else {
         -((got - certified) / if certified == 0.0 { 1.0 } else { certified }).abs().log10()

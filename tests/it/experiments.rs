@@ -191,7 +191,7 @@ async fn what_can_not_be_believed_is_said() {
     let mut unknown = runs(1_000);
     unknown.iter_mut().enumerate().for_each(|(i, run)| {
         if run.arm == "b" && i % 4 < 2 {
-            run.cost = f64::NAN
+            run.cost = f64::NAN;
         }
     });
     let (_, found) = judged(&unknown, config).await;

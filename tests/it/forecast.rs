@@ -31,7 +31,10 @@ fn week(i: usize) -> f64 {
     100.0 + if i % 7 >= 5 { -40.0 } else { 0.0 } + 4.0 * wobble(i)
 }
 
-fn table(series: &[(&str, usize, &dyn Fn(usize) -> String)]) -> String {
+/// A name, how many values, and each of them.
+type Written<'a> = (&'a str, usize, &'a dyn Fn(usize) -> String);
+
+fn table(series: &[Written<'_>]) -> String {
     let mut text = "unique_id,ds,y\n".to_owned();
     for (id, n, value) in series {
         (0..*n).for_each(|i| text.push_str(&format!("{id},{i},{}\n", value(i))));
@@ -86,7 +89,7 @@ fn days_come_back_as_days_under_other_names() {
 
 #[test]
 fn odd_series_answer_sensibly_or_are_skipped_with_a_reason() {
-    let series: [(&str, usize, &dyn Fn(usize) -> String); 7] = [
+    let series: [Written<'_>; 7] = [
         ("constant", 40, &|_| "7".to_owned()),
         ("gaps", 60, &|i| if i % 4 == 1 { String::new() } else { week(i).to_string() }),
         ("huge", 30, &|i| if i % 2 == 0 { "1.7e308".to_owned() } else { "-1.7e308".to_owned() }),
