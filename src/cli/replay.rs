@@ -6,14 +6,15 @@ use crate::error::{Error, Result};
 use crate::ingest::conform::{conform_runs, conform_steps};
 use crate::ingest::raw;
 use crate::pure::graph::{
-    Change, CriticalPath, Ensemble, EnsembleParams, NotReplayable, RunGraph, RunReplay, Saving, Scratch, critical_path,
+    Change, CriticalPath, Ensemble, EnsembleParams, NotReplayable, RunGraph, RunReplay, Saving, Scratch, StepTimes,
+    critical_path, step_times,
 };
 use crate::rollup::{RunIssue, Selection, day, run_graphs};
 use crate::tables::{CanonicalTable, Runs, Steps, runs, steps};
 use polars::prelude::*;
 use rayon::prelude::*;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,9 @@ pub struct ReplayArgs {
     /// Executions that may run at the same time, instead of what was observed.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     slots: Option<u32>,
+    /// Where a row a workflow and step goes: what runs wait for, and how much longer it could take; .parquet or .csv.
+    #[arg(long, value_name = "F")]
+    by_step: Option<PathBuf>,
     /// How the savings of the workflows are printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -74,6 +78,7 @@ pub async fn replay(args: &ReplayArgs) -> Result<u8> {
 
 fn replay_all(args: &ReplayArgs) -> Result<u8> {
     Ending::of(&args.out)?;
+    args.by_step.as_deref().map(Ending::of).transpose()?;
     let steps = read_steps(&args.steps)?;
     let runs = match &args.runs {
         Some(path) => read_runs(path)?,
@@ -83,6 +88,7 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
     for RunIssue { run_id, issue, .. } in &issues {
         tracing::warn!(run_id, "dependencies left out: {issue}");
     }
+    check_steps(args, &graphs)?;
     let changes = changes(args);
     let mut workflows: BTreeMap<&str, Vec<&RunGraph>> = BTreeMap::new();
     for graph in &graphs {
@@ -103,11 +109,27 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
     let order: HashMap<&str, usize> = graphs.iter().map(|graph| graph.run_id.as_str()).zip(0..).collect();
     rows.sort_by_key(|row| order.get(row.run_id.as_str()).copied());
     write(&args.out, &rows)?;
+    if let Some(out) = &args.by_step {
+        write_steps(out, &replayed)?;
+    }
     print(&match args.format {
         Format::Json => as_json(&told)?,
         Format::Table => as_table(&told),
     })?;
     Ok(if rows.len() == graphs.len() { 0 } else { 3 })
+}
+
+/// A change of a step that no run has would be a change of nothing.
+fn check_steps(args: &ReplayArgs, graphs: &[RunGraph]) -> Result<()> {
+    let known: BTreeSet<&str> = graphs.iter().flat_map(|graph| &graph.nodes).map(|node| &*node.step).collect();
+    let mut named = args.speedup.iter().chain(&args.cached).map(|(step, _)| step).chain(&args.remove);
+    match named.find(|step| !known.contains(step.as_str())) {
+        Some(step) => Err(Error::Usage(format!(
+            "no run has a step {step:?}; expected one of {}",
+            known.into_iter().take(20).collect::<Vec<_>>().join(", ")
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn changes(args: &ReplayArgs) -> Vec<Change> {
@@ -139,6 +161,7 @@ struct Told {
     workflow_id: String,
     replay_error: f64,
     saving: Saving,
+    steps: Vec<StepTimes>,
 }
 
 #[derive(Default)]
@@ -164,7 +187,8 @@ fn replay_workflow(workflow_id: &str, graphs: &[&RunGraph], changes: &[Change]) 
         let ensemble = Ensemble::new(&sound, all)?;
         let saving = ensemble.saving(changes, &mut scratch)?;
         let rows = ensemble.each(changes, &mut scratch)?.into_iter().filter_map(|run| Row::of(&run, &paths)).collect();
-        let told = Told { workflow_id: workflow_id.to_owned(), replay_error: ensemble.replay_error(), saving };
+        let (workflow_id, replay_error) = (workflow_id.to_owned(), ensemble.replay_error());
+        let told = Told { workflow_id, replay_error, saving, steps: step_times(&sound).unwrap_or_default() };
         Ok::<_, NotReplayable>(Workflow { rows, told: Some(told) })
     };
     replayed().unwrap_or_else(|reason| {
@@ -302,5 +326,24 @@ fn write(out: &Path, rows: &[Row]) -> Result<()> {
         .numbers("total_work_ms", rows.iter().map(|row| row.path.total_work_ms))
         .integers("depth", rows.iter().map(|row| i64::try_from(row.path.depth).ok()))
         .integers("width", rows.iter().map(|row| i64::try_from(row.path.width).ok()))
+        .write(out)
+}
+
+fn write_steps(out: &Path, workflows: &[Workflow]) -> Result<()> {
+    let told = workflows.iter().filter_map(|workflow| workflow.told.as_ref());
+    let rows: Vec<(&str, &StepTimes)> =
+        told.flat_map(|told| told.steps.iter().map(|step| (told.workflow_id.as_str(), step))).collect();
+    let count = |n: usize| i64::try_from(n).ok();
+    let numbers = |of: fn(&StepTimes) -> f64| rows.iter().map(move |(_, step)| of(step));
+    ResultTable::default()
+        .texts("workflow_id", rows.iter().map(|(workflow_id, _)| Some(*workflow_id)))
+        .texts("step", rows.iter().map(|(_, step)| Some(&*step.step)))
+        .integers("n_runs", rows.iter().map(|(_, step)| count(step.n_runs)))
+        .integers("n_executions", rows.iter().map(|(_, step)| count(step.n_executions)))
+        .numbers("duration_ms", numbers(|step| step.duration_ms))
+        .numbers("wait_ms", numbers(|step| step.wait_ms))
+        .numbers("slack_ms", numbers(|step| step.slack_ms))
+        .numbers("blocking_ms", numbers(|step| step.blocking_ms))
+        .numbers("blocking_share", numbers(|step| step.blocking_share))
         .write(out)
 }

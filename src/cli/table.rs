@@ -141,7 +141,7 @@ impl Ending {
         match out.extension().and_then(|ending| ending.to_str()) {
             Some("parquet") => Ok(Self::Parquet),
             Some("csv") => Ok(Self::Csv),
-            _ => Err(Error::Usage(format!("--out {}: end it in .parquet or .csv", out.display()))),
+            _ => Err(Error::Usage(format!("{}: end it in .parquet or .csv", out.display()))),
         }
     }
 }

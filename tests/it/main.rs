@@ -29,6 +29,7 @@ mod publish;
 mod readers;
 mod refusals;
 mod registry;
+mod replay;
 mod report;
 mod rollups;
 mod s3;

@@ -45,7 +45,7 @@ pub fn critical_path(graph: &RunGraph) -> Result<CriticalPath, ReplayError> {
 }
 
 /// The node that ends last, the lower index among equals.
-fn latest(ids: impl Iterator<Item = u32>, end_ms: &[f64]) -> Option<u32> {
+pub(super) fn latest(ids: impl Iterator<Item = u32>, end_ms: &[f64]) -> Option<u32> {
     ids.max_by(|a, b| end_ms[*a as usize].total_cmp(&end_ms[*b as usize]).then(b.cmp(a)))
 }
 
