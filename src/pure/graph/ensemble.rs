@@ -223,9 +223,15 @@ impl Ensemble {
 
     /// Executions of a step a run, those that a cache answered not counted.
     pub(crate) fn executions_a_run(&self, step: &str) -> f64 {
-        let Some(code) = self.codes.code(step) else { return 0.0 };
-        let ran = |run: &Recording| run.steps.iter().zip(&run.cached).filter(|(of, is)| **of == code && !**is).count();
-        self.recordings().map(ran).sum::<usize>() as f64 / self.n_runs().max(1) as f64
+        self.retried(step).1 as f64 / self.n_runs().max(1) as f64
+    }
+
+    /// Executions of a step that were tried again, and all that ran.
+    pub(crate) fn retried(&self, step: &str) -> (usize, usize) {
+        let Some(code) = self.codes.code(step) else { return (0, 0) };
+        let ran = self.recordings().flat_map(|run| (0..run.len()).map(move |id| (run, id)));
+        let of_step = ran.filter(|(run, id)| run.steps[*id] == code && !run.cached[*id]);
+        of_step.fold((0, 0), |(n_retried, n), (run, id)| (n_retried + usize::from(run.retried_ms[id] > 0.0), n + 1))
     }
 
     pub(crate) fn recordings(&self) -> impl Iterator<Item = &Recording> {

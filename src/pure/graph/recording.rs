@@ -2,7 +2,7 @@
 
 use super::replay::{ReplayError, checked_duration};
 use super::slots::{observed_slots, saturation_ends};
-use super::{Node, RunGraph, Topology};
+use super::{Circumstances, Node, RunGraph, Topology};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -52,6 +52,8 @@ pub(crate) struct Recording {
     pub(crate) durations_ms: Vec<f64>,
     /// The part of each duration that is no work: pauses between tries.
     pub(crate) paused_ms: Vec<f64>,
+    /// The part of each duration before the last try began.
+    pub(crate) retried_ms: Vec<f64>,
     /// Time between a slot that had been waited for coming free and the start: what the scheduler itself took, in the slot.
     pub(crate) lags_ms: Vec<f64>,
     /// Time between being ready and asking for a slot, for reasons that the recording does not show.
@@ -81,7 +83,8 @@ impl Recording {
         let mut recording = Self {
             lags_ms: vec![0.0; durations_ms.len()],
             delays_ms: vec![0.0; durations_ms.len()],
-            paused_ms: graph.nodes.iter().zip(&durations_ms).map(|(node, ms)| paused_ms(node, *ms)).collect(),
+            paused_ms: part(graph, &durations_ms, |under| under.paused_ms),
+            retried_ms: part(graph, &durations_ms, |under| under.retried_ms),
             cached: graph.nodes.iter().map(|node| node.cached).collect(),
             steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
             recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
@@ -218,9 +221,13 @@ fn ranks(topology: &Topology, times: Option<&Times>) -> Vec<u32> {
     ranks
 }
 
-fn paused_ms(node: &Node, duration_ms: f64) -> f64 {
-    let paused = node.under.paused_ms;
-    if paused.is_finite() { paused.clamp(0.0, duration_ms) } else { 0.0 }
+/// A part of each node's duration, at most the whole of it; none where it is unknown.
+fn part(graph: &RunGraph, durations_ms: &[f64], of: fn(&Circumstances) -> f64) -> Vec<f64> {
+    let part = |(node, whole_ms): (&Node, &f64)| {
+        let ms = of(&node.under);
+        if ms.is_finite() { ms.clamp(0.0, *whole_ms) } else { 0.0 }
+    };
+    graph.nodes.iter().zip(durations_ms).map(part).collect()
 }
 
 fn recorded_ms(graph: &RunGraph, times: Option<&Times>, durations_ms: &[f64]) -> Option<f64> {

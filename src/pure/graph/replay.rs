@@ -93,6 +93,11 @@ pub enum Change {
         /// How long a look-up takes.
         lookup_ms: f64,
     },
+    /// The step's last tries are its first: the time before they began, pauses included, is gone.
+    FirstTry {
+        /// The step.
+        step: Arc<str>,
+    },
     /// The step takes no time, no slot, and no lag.
     Remove {
         /// The step.
@@ -171,10 +176,12 @@ struct StepEdit {
     answered: f64,
     lookup_ms: f64,
     keeps_lag: bool,
+    keeps_tries: bool,
     removed: bool,
 }
 
-const UNCHANGED: StepEdit = StepEdit { factor: 1.0, answered: 0.0, lookup_ms: 0.0, keeps_lag: true, removed: false };
+const UNCHANGED: StepEdit =
+    StepEdit { factor: 1.0, answered: 0.0, lookup_ms: 0.0, keeps_lag: true, keeps_tries: true, removed: false };
 
 impl Edits {
     pub(crate) fn new(changes: &[Change], codes: &StepCodes) -> Result<Self, ReplayError> {
@@ -194,6 +201,7 @@ impl Edits {
                     edit.answered = edit.answered.max(*share);
                     edit.lookup_ms = edit.lookup_ms.max(*lookup_ms);
                 }),
+                Change::FirstTry { step } => edits.edit(codes.code(step), |edit| edit.keeps_tries = false),
                 Change::Remove { step } => edits.edit(codes.code(step), |edit| edit.removed = true),
                 Change::StartWhenReady { step } => edits.edit(codes.code(step), |edit| edit.keeps_lag = false),
                 Change::Slots(Some(0)) => return Err(ReplayError::NoSlots),
@@ -259,11 +267,15 @@ impl Scratch {
             let lookup_ms = if edit.removed || recording.cached[id] { 0.0 } else { edit.lookup_ms };
             let own = if recording.cached[id] { 0.0 } else { recording.lags_ms[id] + lag_ms };
             let (lag, delay) = if edit.keeps_lag { (own, recording.delays_ms[id]) } else { (0.0, 0.0) };
-            let paused = recording.paused_ms[id];
+            let whole = recording.durations_ms[id];
+            let (paused, work) = match edit.keeps_tries {
+                true => (recording.paused_ms[id], whole - recording.paused_ms[id]),
+                false => (0.0, whole - recording.retried_ms[id]),
+            };
             Job {
                 delay_ms: kept * delay + lookup_ms,
                 lag_ms: kept * lag,
-                span_ms: kept * (paused + edit.factor * (recording.durations_ms[id] - paused)),
+                span_ms: kept * (paused + edit.factor * work),
                 needs_slot: !(recording.cached[id] || gone),
             }
         }));

@@ -14,6 +14,7 @@
 //! | | more slots | scalability | 0.7 | low | medium | 0.7 |
 //! | `ALGORITHM_OPTIMIZATION` | undo a slowdown | performance | 0.6 | medium | low | 0.5 |
 //! | | linear growth | best_practices | 0.4 | high | medium | 0.4 |
+//! | | no retries | reliability | 0.5 | medium | low | 0.5 |
 //! | `LOAD_BALANCING` | longest path first | performance | 0.7 | low | low | 0.6 |
 //!
 //! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are unknown: there only requests
@@ -28,6 +29,7 @@ mod portfolio;
 mod proposal;
 mod providers;
 mod rank;
+mod reliability;
 mod resources;
 
 pub use params::{Caching, LoadBalancing, Parallel, Params, Providers, Resources};
@@ -196,7 +198,15 @@ fn rules(case: &Case<'_>) -> Vec<Proposal> {
     let mut proposals = resources::propose(case);
     let Some(ensemble) = case.ensemble else { return proposals };
     let mut scratch = Scratch::default();
-    for rule in [providers::propose, caching::propose, parallel::propose, algorithm::propose, load::propose] {
+    let rules = [
+        providers::propose,
+        caching::propose,
+        parallel::propose,
+        algorithm::propose,
+        reliability::propose,
+        load::propose,
+    ];
+    for rule in rules {
         proposals.extend(rule(case, ensemble, &mut scratch));
     }
     proposals

@@ -294,6 +294,30 @@ fn the_portfolio_replays_savings_together() {
 }
 
 #[test]
+fn tries_that_fail_cost_what_a_run_without_them_saves() {
+    // Every fifth run tries align again after ten failed ms and five of pause.
+    let run = |day: usize| {
+        let is_retried = day.is_multiple_of(5);
+        let mut run = chain(if is_retried { 45.0 } else { 30.0 });
+        let under = &mut run.nodes.iter_mut().find(|node| &*node.step == "align").unwrap().under;
+        (under.retried_ms, under.paused_ms) = if is_retried { (15.0, 5.0) } else { (0.0, 0.0) };
+        run
+    };
+    let found = recommend(&World::of(40, run, |_, _| NOTHING), &[], &Params::default());
+    let retried: Vec<_> = found.iter().filter(|found| found.category == "reliability").collect();
+    assert_eq!(retried.len(), 1, "{found:#?}");
+    assert!((retried[0].saving_ms - 15.0 / 5.0).abs() < 1e-9, "{}", retried[0].saving_ms);
+    assert!(
+        retried[0].title.starts_with("Make align succeed at its first try: 20 % of its 40"),
+        "{}",
+        retried[0].title
+    );
+    assert_eq!(retried[0].actions[0].path, "/steps/align/target/retried_share");
+    let found = recommend(&World::of(40, |_| chain(30.0), |_, _| NOTHING), &[], &Params::default());
+    assert!(found.iter().all(|found| found.category != "reliability"));
+}
+
+#[test]
 fn ids_are_stable_and_nothing_comes_of_nothing() {
     assert_eq!(stable_id(&["wf", "align", "slow_step"]), stable_id(&["wf", "align", "slow_step"]));
     assert_ne!(stable_id(&["ab", "c"]), stable_id(&["a", "bc"]));
