@@ -11,6 +11,8 @@ use crate::stats::dist::wilson;
 /// More of a step's executions are tried again than this, beyond what chance would have.
 const MIN_RETRIED: f64 = 0.01;
 const RETRIED_LEVEL: f64 = 0.9;
+/// Fewer retries are anecdotes.
+const MIN_RETRIES: usize = 5;
 
 const TERMS: Terms = Terms {
     kind: "ALGORITHM_OPTIMIZATION",
@@ -31,7 +33,7 @@ fn draft(case: &Case<'_>, ensemble: &Ensemble, step: &str, scratch: &mut Scratch
     let share = n_retried as f64 / n as f64;
     let (least, _) = wilson(n_retried as f64, n as f64, RETRIED_LEVEL);
     let is_killed = case.history.steps.get(step).is_some_and(|executions| !executions.kills.is_empty());
-    if is_killed || !(least > MIN_RETRIED) {
+    if is_killed || n_retried < MIN_RETRIES || !(least > MIN_RETRIED) {
         return None;
     }
     let changes = vec![Change::FirstTry { step: step.into() }];
