@@ -33,7 +33,7 @@ fn draft(case: &Case<'_>, ensemble: &Ensemble, step: &str, scratch: &mut Scratch
     let share = n_retried as f64 / n as f64;
     let (least, _) = wilson(n_retried as f64, n as f64, RETRIED_LEVEL);
     let is_killed = case.history.steps.get(step).is_some_and(|executions| !executions.kills.is_empty());
-    if is_killed || n_retried < MIN_RETRIES || !(least > MIN_RETRIED) {
+    if is_killed || n_retried < MIN_RETRIES || least <= MIN_RETRIED {
         return None;
     }
     let changes = vec![Change::FirstTry { step: step.into() }];
