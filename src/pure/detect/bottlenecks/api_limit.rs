@@ -10,9 +10,9 @@
 //!
 //! are fitted by least squares over a grid of ρ, η and b, from the best of which a simplex search goes on, the size of the
 //! input and the hour of the day as controls, and compared by an F test of two further parameters; limits are looked for
-//! only where a score test (Rao 1948) at η = 0, a hundredth of the cost, hints at one. Executions that began in one minute share what no column tells and
-//! count once. `n` is tried as the calls of the execution itself, as those of all executions of the step that began within
-//! a minute of it, and as those of all steps on its provider.
+//! only where a score test (Rao 1948) at η = 0, a hundredth of the cost, hints at one. Executions that began in one minute
+//! share what no column tells and count once. `n` is tried as the calls of the execution itself, as those of all executions
+//! of the step that began within a minute of it, and as those of all steps on its provider.
 
 use super::history::Executions;
 use super::statistics::quantile;
@@ -345,7 +345,7 @@ fn limited(called: &Called, fit: &Fit, scope: Scope, work: f64) -> Option<Best> 
     }
     let best = tried.into_iter().min_by(|a, b| a.rest.total_cmp(&b.rest))?;
     let [lowest, highest] = [edges.first()?, edges.last()?].map(|edge| edge.ln());
-    let of = |at: &[f64]| fitted(at[0].exp(), at[1].exp(), at[2].clamp(lowest, highest).exp());
+    let of = |at: &[f64]| fitted(at[0].exp(), at[1].exp(), at[2].max(lowest).min(highest).exp());
     let start = [best.work.max(LEAST_GROWTH / typical).ln(), best.beyond.ln(), best.edge.ln()];
     let found = of(&nelder_mead(&start, &SEARCH, |at| of(at).rest).at);
     Some(if found.rest < best.rest { found } else { best })
