@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::ingest::conform::{conform_runs, conform_steps};
 use crate::ingest::raw;
 use crate::pure::graph::{
-    Change, CriticalPath, Ensemble, EnsembleParams, NotReplayable, RunGraph, RunReplay, Saving, Scratch, StepTimes,
-    critical_path, step_times,
+    Change, CriticalPath, Ensemble, EnsembleParams, InferredDependency, NotReplayable, RunGraph, RunReplay, Saving,
+    Scratch, StepTimes, critical_path, infer, step_times,
 };
 use crate::rollup::{RunIssue, Selection, day, run_graphs};
 use crate::tables::{CanonicalTable, Runs, Steps, runs, steps};
@@ -44,6 +44,9 @@ pub struct ReplayArgs {
     /// Where a row a workflow and step goes: what runs wait for, and how much longer it could take; .parquet or .csv.
     #[arg(long, value_name = "F")]
     by_step: Option<PathBuf>,
+    /// Where a row a dependency goes that was inferred from times, because none are declared; .parquet or .csv.
+    #[arg(long, value_name = "F")]
+    inferred: Option<PathBuf>,
     /// How the savings of the workflows are printed.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -79,6 +82,7 @@ pub async fn replay(args: &ReplayArgs) -> Result<u8> {
 fn replay_all(args: &ReplayArgs) -> Result<u8> {
     Ending::of(&args.out)?;
     args.by_step.as_deref().map(Ending::of).transpose()?;
+    args.inferred.as_deref().map(Ending::of).transpose()?;
     let steps = read_steps(&args.steps)?;
     let runs = match &args.runs {
         Some(path) => read_runs(path)?,
@@ -100,8 +104,8 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
     let mut rows: Vec<Row> = replayed.iter().flat_map(|workflow| workflow.rows.iter().cloned()).collect();
     if rows.is_empty() {
         return Err(Error::Input(format!(
-            "{}: none of its {} runs can be replayed; a run needs steps whose depends_on is known (empty where a step \
-             waits for none)",
+            "{}: none of its {} runs can be replayed; a run needs steps whose depends_on is known (empty where a step waits \
+             for none), or started_at, ended_at and queue_ms that show what waits for what",
             args.steps.display(),
             graphs.len()
         )));
@@ -111,6 +115,9 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
     write(&args.out, &rows)?;
     if let Some(out) = &args.by_step {
         write_steps(out, &replayed)?;
+    }
+    if let Some(out) = &args.inferred {
+        write_inferred(out, &replayed)?;
     }
     print(&match args.format {
         Format::Json => as_json(&told)?,
@@ -162,6 +169,8 @@ struct Told {
     replay_error: f64,
     saving: Saving,
     steps: Vec<StepTimes>,
+    /// Empty where dependencies are declared.
+    inferred: Vec<InferredDependency>,
 }
 
 #[derive(Default)]
@@ -170,9 +179,16 @@ struct Workflow {
     told: Option<Told>,
 }
 
-/// All runs of a workflow, in which slots that one was seen to use were there for the others.
+/// All runs of a workflow, in which slots that one was seen to use were there for the others. Where none declares its
+/// dependencies, with those that times show.
 fn replay_workflow(workflow_id: &str, graphs: &[&RunGraph], changes: &[Change]) -> Workflow {
-    let sound = graphs.iter().copied().filter_map(|graph| match critical_path(graph) {
+    let all = EnsembleParams { max_runs: usize::MAX, max_nodes: usize::MAX, min_runs: 1, ..EnsembleParams::default() };
+    let inferred = match graphs.iter().any(|graph| graph.dependencies_known) {
+        true => None,
+        false => infer(graphs),
+    };
+    let graphs = inferred.as_ref().map_or_else(|| graphs.to_vec(), |inferred| inferred.runs().collect());
+    let sound = graphs.into_iter().filter_map(|graph| match critical_path(graph) {
         Ok(path) => Some((graph, path)),
         Err(reason) => {
             tracing::warn!(run_id = graph.run_id, "not replayed: {reason}");
@@ -181,14 +197,17 @@ fn replay_workflow(workflow_id: &str, graphs: &[&RunGraph], changes: &[Change]) 
     });
     let (sound, paths): (Vec<&RunGraph>, Vec<CriticalPath>) = sound.unzip();
     let paths: HashMap<&str, CriticalPath> = sound.iter().map(|graph| graph.run_id.as_str()).zip(paths).collect();
-    let all = EnsembleParams { max_runs: usize::MAX, max_nodes: usize::MAX, min_runs: 1, ..EnsembleParams::default() };
     let mut scratch = Scratch::default();
     let mut replayed = || {
-        let ensemble = Ensemble::new(&sound, all)?;
+        let ensemble = match &inferred {
+            Some(inferred) => Ensemble::from_inferred(inferred, all)?,
+            None => Ensemble::new(&sound, all)?,
+        };
         let saving = ensemble.saving(changes, &mut scratch)?;
         let rows = ensemble.each(changes, &mut scratch)?.into_iter().filter_map(|run| Row::of(&run, &paths)).collect();
         let (workflow_id, replay_error) = (workflow_id.to_owned(), ensemble.replay_error());
-        let told = Told { workflow_id, replay_error, saving, steps: step_times(&sound).unwrap_or_default() };
+        let steps = step_times(&sound).unwrap_or_default();
+        let told = Told { workflow_id, replay_error, saving, steps, inferred: ensemble.inferred().to_vec() };
         Ok::<_, NotReplayable>(Workflow { rows, told: Some(told) })
     };
     replayed().unwrap_or_else(|reason| {
@@ -229,6 +248,7 @@ fn as_json(told: &[&Told]) -> Result<String> {
             "saving_ms_upper": interval.map(|(_, upper)| upper),
             "saving_share": saving.share,
             "level": saving.level.get(),
+            "inferred_dependencies": one.inferred.len(),
         })
     };
     serde_json::to_string_pretty(&told.iter().map(of_workflow).collect::<Vec<Value>>())
@@ -249,10 +269,14 @@ fn as_table(told: &[&Told]) -> String {
             seconds(one.saving.ms()),
             interval,
             format!("{:.1} %", one.saving.share * 100.0),
+            match one.inferred.len() {
+                0 => "declared".to_owned(),
+                n => format!("{n} inferred"),
+            },
         ]
     };
     table(
-        &["workflow", "runs", "a run, s", "replay off by", "saved, s", "90 % interval", "of the run"],
+        &["workflow", "runs", "a run, s", "replay off by", "saved, s", "90 % interval", "of the run", "dependencies"],
         told.iter().map(row),
     )
 }
@@ -345,5 +369,19 @@ fn write_steps(out: &Path, workflows: &[Workflow]) -> Result<()> {
         .numbers("slack_ms", numbers(|step| step.slack_ms))
         .numbers("blocking_ms", numbers(|step| step.blocking_ms))
         .numbers("blocking_share", numbers(|step| step.blocking_share))
+        .write(out)
+}
+
+fn write_inferred(out: &Path, workflows: &[Workflow]) -> Result<()> {
+    let told = workflows.iter().filter_map(|workflow| workflow.told.as_ref());
+    let rows: Vec<(&str, &InferredDependency)> =
+        told.flat_map(|told| told.inferred.iter().map(|found| (told.workflow_id.as_str(), found))).collect();
+    ResultTable::default()
+        .texts("workflow_id", rows.iter().map(|(workflow_id, _)| Some(*workflow_id)))
+        .texts("step", rows.iter().map(|(_, found)| Some(&*found.step)))
+        .texts("waits_for", rows.iter().map(|(_, found)| Some(&*found.waits_for)))
+        .texts("tasks", rows.iter().map(|(_, found)| Some(found.relation.name())))
+        .integers("n_reactions", rows.iter().map(|(_, found)| i64::try_from(found.n_reactions).ok()))
+        .numbers("confidence", rows.iter().map(|(_, found)| found.confidence))
         .write(out)
 }

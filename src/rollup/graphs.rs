@@ -1,5 +1,5 @@
-//! Recorded runs as graphs: attempts joined, declared dependencies resolved, none invented. What can't be is taken out
-//! and told.
+//! Recorded runs as graphs: attempts joined, declared dependencies resolved, none added. What can't be is taken out and
+//! told.
 
 use super::executions::{Day, Executions, NO_INSTANT, Status, stable_hash};
 use crate::pure::graph::{Circumstances, GraphIssue, Node, RunGraph, RunOutcome};
@@ -95,10 +95,14 @@ fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> (RunGraph, Vec<Gr
             step: Arc::from(word(rows.step[last])),
             duration_ms,
             start_ms: start_ms(rows, tries, first_us),
+            submitted_ms: submitted_ms(rows, tries, first_us),
             deps,
             cached: tries.iter().any(|&row| rows.cache_hit[row]),
             under: circumstances(day, tries, duration_ms, &mut names),
         });
+    }
+    if dependencies_known {
+        nodes.iter_mut().for_each(|node| node.submitted_ms = None);
     }
     let mut graph = RunGraph {
         run_id: word(day.runs.run[run]).to_owned(),
@@ -231,6 +235,12 @@ fn elapsed_ms(rows: &Executions, tries: &[usize]) -> f64 {
 fn start_ms(rows: &Executions, tries: &[usize], first_us: Option<i64>) -> Option<f64> {
     let started = tries.iter().map(|&r| rows.own_start_us[r]).min().filter(|&t| t != NO_INSTANT)?;
     Some((started - first_us?) as f64 / 1e3)
+}
+
+/// When the first attempt was handed over: its queue time before its start.
+fn submitted_ms(rows: &Executions, tries: &[usize], first_us: Option<i64>) -> Option<f64> {
+    let first = tries.iter().copied().min_by_key(|&row| rows.attempt[row])?;
+    Some(start_ms(rows, &[first], first_us)? - known(rows.queue_ms[first])?)
 }
 
 /// From the first start to the last end, if every uncached step has its times.

@@ -1,8 +1,9 @@
 //! The recent runs of one workflow, prepared once, replayed under many changes.
 
 use super::RunGraph;
+use super::inferred::{Inferred, InferredDependency, infer};
 use super::recording::{Recording, StepCodes};
-use super::replay::{Change, Edits, ReplayError, Scratch, simulate};
+use super::replay::{Change, Edits, ReplayError, Scratch, checked_duration, simulate};
 use super::saving::{Saving, both, estimate};
 use super::slots::{Regime, Slots, slots_of};
 use crate::units::Level;
@@ -33,8 +34,11 @@ impl Default for EnsembleParams {
 /// Why the runs of a workflow are not replayed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotReplayable {
-    /// Too few runs with known dependencies.
-    #[error("replay needs {needed} runs with declared dependencies, found {usable} of {total}")]
+    /// Too few runs whose dependencies are declared, or shown by their times.
+    #[error(
+        "replay needs {needed} runs whose dependencies are declared, or shown by times of submission, start and end; found \
+         {usable} of {total}"
+    )]
     TooFewRuns {
         /// Least number of runs.
         needed: usize,
@@ -49,11 +53,13 @@ pub enum NotReplayable {
 }
 
 /// The recent runs of one workflow. Slots are the most that any of them was seen to use; where no run has times they are
-/// fitted or bounded run by run ([`Slots`]).
+/// fitted or bounded run by run ([`Slots`]). Where dependencies were not declared, those are taken that times show
+/// ([`infer`]), and all that are possible as the other bound.
 #[derive(Debug)]
 pub struct Ensemble {
     codes: StepCodes,
     runs: Vec<Prepared>,
+    inferred: Vec<InferredDependency>,
     params: EnsembleParams,
 }
 
@@ -76,7 +82,9 @@ pub struct RunReplay<'a> {
 struct Prepared {
     run_id: String,
     recording: Recording,
-    /// One scenario, or both bounds where the slots are unknown.
+    /// The same run with every dependency that is possible, where they were not declared.
+    held_most: Option<Recording>,
+    /// One scenario, or both bounds where slots or dependencies are unknown.
     scenarios: [Scenario; 2],
 }
 
@@ -96,19 +104,54 @@ impl Ensemble {
     /// [`NotReplayable::TooFewRuns`] where fewer than `min_runs` can be replayed.
     pub fn new(graphs: &[&RunGraph], params: EnsembleParams) -> Result<Self, NotReplayable> {
         let mut codes = StepCodes::default();
-        let mut recordings = recent(graphs, params, &mut codes);
-        if recordings.len() < params.min_runs.max(1) {
-            let (needed, usable, total) = (params.min_runs.max(1), recordings.len(), graphs.len());
+        let declared = recordings_of(recent(graphs, params, |graph| graph.dependencies_known), &mut codes);
+        if declared.len() >= params.min_runs.max(1) {
+            return Ok(Self::of(declared, None, codes, params));
+        }
+        let usable = match infer(&recent(graphs, params, |graph| !graph.dependencies_known)) {
+            Some(inferred) => match Self::from_inferred(&inferred, params) {
+                Ok(ensemble) => return Ok(ensemble),
+                Err(_) => inferred.runs.len(),
+            },
+            None => declared.len(),
+        };
+        Err(NotReplayable::TooFewRuns { needed: params.min_runs.max(1), usable, total: graphs.len() })
+    }
+
+    /// Prepares runs whose dependencies were inferred.
+    ///
+    /// # Errors
+    /// [`NotReplayable::TooFewRuns`] where fewer than `min_runs` can be replayed.
+    pub fn from_inferred(inferred: &Inferred, params: EnsembleParams) -> Result<Self, NotReplayable> {
+        let mut codes = StepCodes::default();
+        let (shown, possible): (Vec<_>, Vec<_>) = inferred
+            .runs
+            .iter()
+            .filter_map(|(shown, possible)| {
+                let (shown, id) = (Recording::new(shown, &mut codes).ok()?, shown.run_id.clone());
+                Some(((id.clone(), shown), (id, Recording::new(possible, &mut codes).ok()?)))
+            })
+            .unzip();
+        if shown.len() < params.min_runs.max(1) {
+            let (needed, usable, total) = (params.min_runs.max(1), shown.len(), inferred.runs.len());
             return Err(NotReplayable::TooFewRuns { needed, usable, total });
         }
-        recordings.iter_mut().enumerate().for_each(|(turn, (_, recording))| recording.turn = turn);
-        share_slots(recordings.iter_mut().map(|(_, recording)| recording));
+        let inferred = inferred.dependencies.clone();
+        Ok(Self { inferred, ..Self::of(shown, Some(possible), codes, params) })
+    }
+
+    fn of(
+        mut shown: Vec<(String, Recording)>,
+        mut possible: Option<Vec<(String, Recording)>>,
+        codes: StepCodes,
+        params: EnsembleParams,
+    ) -> Self {
         let mut scratch = Scratch::default();
-        choose_order(recordings.iter_mut().map(|(_, recording)| recording), &mut scratch);
-        let prepare =
-            |(graph, recording): (&RunGraph, Recording)| Prepared::new(graph.run_id.clone(), recording, &mut scratch);
-        let runs = recordings.into_iter().map(prepare).collect();
-        Ok(Self { codes, runs, params })
+        settle(&mut shown, &mut scratch);
+        possible.iter_mut().for_each(|possible| settle(possible, &mut scratch));
+        let mut possible = possible.into_iter().flatten().map(|(_, recording)| recording);
+        let prepare = |(run_id, recording)| Prepared::new(run_id, recording, possible.next(), &mut scratch);
+        Self { codes, runs: shown.into_iter().map(prepare).collect(), inferred: Vec::new(), params }
     }
 
     /// How many runs are replayed.
@@ -121,6 +164,12 @@ impl Ensemble {
     #[must_use]
     pub fn level(&self) -> Level {
         self.params.level
+    }
+
+    /// What its dependencies were inferred from times to be; empty where they were declared.
+    #[must_use]
+    pub fn inferred(&self) -> &[InferredDependency] {
+        &self.inferred
     }
 
     /// Start of the earliest and of the latest run.
@@ -164,7 +213,7 @@ impl Ensemble {
 
     /// What `changes`, made together, save in the runs that started at `since_us` or later: the ratio of summed savings to
     /// summed end-to-end time, with a percentile bootstrap over runs (Efron 1979), widened by the replay error on both
-    /// sides. Where slots are unknown, both bounds are replayed: the smaller saving is the estimate and the interval spans
+    /// sides. Where slots or dependencies are unknown, both bounds are replayed: the smaller saving is the estimate and the interval spans
     /// both.
     ///
     /// # Errors
@@ -186,7 +235,7 @@ impl Ensemble {
             estimate(&pairs, self.params.level, self.replay_error(), self.params.seed)
         };
         let first = replay(0);
-        Ok(if self.slots_known() { first } else { both(first, replay(1)) })
+        Ok(if self.is_certain() { first } else { both(first, replay(1)) })
     }
 
     /// Mean milliseconds that `changes` save a run, without an interval: the same as [`Saving::ms`] at a third of the cost.
@@ -199,7 +248,7 @@ impl Ensemble {
             let saved = self.runs.iter().map(|run| run.saved(at, &edits, scratch).0);
             saved.sum::<f64>() / self.runs.len() as f64
         };
-        Ok(if self.slots_known() { mean(0) } else { mean(0).min(mean(1)) })
+        Ok(if self.is_certain() { mean(0) } else { mean(0).min(mean(1)) })
     }
 
     /// Every run under `changes`, latest first; of two possible regimes the one in which less is saved.
@@ -217,8 +266,9 @@ impl Ensemble {
         Ok(self.runs.iter().map(of_run).collect())
     }
 
-    fn slots_known(&self) -> bool {
-        self.runs.iter().all(|run| run.scenarios[0].regime == run.scenarios[1].regime)
+    /// Whether both scenarios are the same.
+    fn is_certain(&self) -> bool {
+        self.runs.iter().all(|run| run.held_most.is_none() && run.scenarios[0].regime == run.scenarios[1].regime)
     }
 
     /// Executions of a step a run, those that a cache answered not counted.
@@ -240,24 +290,28 @@ impl Ensemble {
 }
 
 impl Prepared {
-    fn new(run_id: String, recording: Recording, scratch: &mut Scratch) -> Self {
+    fn new(run_id: String, recording: Recording, held_most: Option<Recording>, scratch: &mut Scratch) -> Self {
         let (low, high) = match &recording.times {
             Some(_) => Slots::Observed(recording.slots),
             None => slots_of(&recording, scratch),
         }
         .scenarios();
-        let mut scenario = |regime| {
-            let base_ms = simulate(&recording, &Edits::default(), regime, scratch);
+        let mut scenario = |recording: &Recording, regime| {
+            let base_ms = simulate(recording, &Edits::default(), regime, scratch);
             Scenario { regime, base_ms, end_to_end_ms: base_ms.max(recording.recorded_ms.unwrap_or(0.0)) }
         };
-        let scenarios = [scenario(low), scenario(high)];
-        Self { run_id, recording, scenarios }
+        let scenarios = [scenario(&recording, low), scenario(held_most.as_ref().unwrap_or(&recording), high)];
+        Self { run_id, recording, held_most, scenarios }
+    }
+
+    fn recording_at(&self, at: usize) -> &Recording {
+        self.held_most.as_ref().filter(|_| at == 1).unwrap_or(&self.recording)
     }
 
     fn saved(&self, at: usize, edits: &Edits, scratch: &mut Scratch) -> (f64, f64) {
         let scenario = self.scenarios[at];
         let slots = edits.slots.unwrap_or(scenario.regime.slots);
-        let changed_ms = simulate(&self.recording, edits, Regime { slots, ..scenario.regime }, scratch);
+        let changed_ms = simulate(self.recording_at(at), edits, Regime { slots, ..scenario.regime }, scratch);
         (scenario.base_ms - changed_ms, scenario.end_to_end_ms)
     }
 
@@ -273,29 +327,33 @@ impl Prepared {
     }
 }
 
-/// The latest replayable runs, within the limits, latest first.
-fn recent<'a>(
-    graphs: &[&'a RunGraph],
-    params: EnsembleParams,
-    codes: &mut StepCodes,
-) -> Vec<(&'a RunGraph, Recording)> {
-    let mut latest = graphs.to_vec();
+/// The latest runs that `may` be replayed, within the limits, latest first.
+fn recent<'a>(graphs: &[&'a RunGraph], params: EnsembleParams, may: impl Fn(&RunGraph) -> bool) -> Vec<&'a RunGraph> {
+    // Empty runs say nothing, broken ones were reported when they were validated.
+    let is_sound =
+        |graph: &RunGraph| !graph.nodes.is_empty() && graph.nodes.iter().all(|node| checked_duration(node).is_ok());
+    let mut latest: Vec<&RunGraph> = graphs.iter().copied().filter(|graph| may(graph) && is_sound(graph)).collect();
     latest.sort_by(|a, b| b.started_us.cmp(&a.started_us).then_with(|| a.run_id.cmp(&b.run_id)));
     let mut n_nodes = 0;
-    let mut recordings = Vec::new();
-    for graph in latest {
-        if recordings.len() >= params.max_runs || (n_nodes > params.max_nodes && recordings.len() >= params.min_runs) {
-            break;
-        }
-        // Empty runs say nothing, broken ones were reported when they were validated.
-        if let Ok(recording) = Recording::new(graph, codes)
-            && recording.len() > 0
-        {
-            n_nodes += recording.len();
-            recordings.push((graph, recording));
-        }
-    }
-    recordings
+    let mut n_runs = 0;
+    latest.retain(|graph| {
+        let fits = n_runs < params.max_runs && (n_nodes <= params.max_nodes || n_runs < params.min_runs);
+        (n_nodes, n_runs) = (n_nodes + graph.nodes.len(), n_runs + 1);
+        fits
+    });
+    latest
+}
+
+/// Those that can be replayed, with their ids.
+fn recordings_of(graphs: Vec<&RunGraph>, codes: &mut StepCodes) -> Vec<(String, Recording)> {
+    graphs.into_iter().filter_map(|graph| Some((graph.run_id.clone(), Recording::new(graph, codes).ok()?))).collect()
+}
+
+/// What runs have in common: their turns, slots and order.
+fn settle(recordings: &mut [(String, Recording)], scratch: &mut Scratch) {
+    recordings.iter_mut().enumerate().for_each(|(turn, (_, recording))| recording.turn = turn);
+    share_slots(recordings.iter_mut().map(|(_, recording)| recording));
+    choose_order(recordings.iter_mut().map(|(_, recording)| recording), scratch);
 }
 
 /// The slots belong to the workflow's surroundings, not to one run: what one run used was there for the others.

@@ -18,6 +18,7 @@ pub(crate) fn graph(nodes: &[(&str, f64, &[u32])]) -> RunGraph {
                 step: id.split('/').next().unwrap_or_default().into(),
                 duration_ms: *duration_ms,
                 start_ms: None,
+                submitted_ms: None,
                 deps: deps.to_vec(),
                 cached: false,
                 under: Circumstances::default(),

@@ -2,6 +2,7 @@
 
 mod critical_path;
 mod ensemble;
+mod inferred;
 mod recording;
 mod redraw;
 mod replay;
@@ -14,6 +15,7 @@ mod validate;
 
 pub use critical_path::{CriticalPath, critical_path};
 pub use ensemble::{Ensemble, EnsembleParams, NotReplayable, RunReplay};
+pub use inferred::{Inferred, InferredDependency, Relation, infer};
 pub(crate) use recording::{Recording, Times};
 pub use redraw::Redraw;
 pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
@@ -41,7 +43,7 @@ pub struct RunGraph {
     pub started_us: i64,
     /// Recorded end-to-end time of the run's steps without the queue before the first, if times are known.
     pub makespan_ms: Option<f64>,
-    /// Whether dependencies were declared; where they were not, none are invented and nothing is replayed.
+    /// Whether dependencies were declared; where they were not, [`infer`] tells which ones times show.
     pub dependencies_known: bool,
     /// The executions.
     pub nodes: Vec<Node>,
@@ -65,7 +67,7 @@ pub struct RunOutcome {
 /// One step of one run, its attempts taken together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Name within the run (`process/index` for one task of many).
+    /// Name within the run (`process/index` for one task of many); empty for a gate, which only gathers dependencies.
     pub step_id: Arc<str>,
     /// The derived step (`step_id` up to its first `/`).
     pub step: Arc<str>,
@@ -73,6 +75,8 @@ pub struct Node {
     pub duration_ms: f64,
     /// Start after the run's first step start, if times are known.
     pub start_ms: Option<f64>,
+    /// When it was given to whoever executes it, on the same clock; kept where dependencies are unknown.
+    pub submitted_ms: Option<f64>,
     /// Indices into [`RunGraph::nodes`] of what must end before this starts.
     pub deps: Vec<u32>,
     /// Answered from a cache: its times are not this run's.
@@ -107,6 +111,12 @@ impl RunGraph {
 }
 
 impl Node {
+    /// Whether it is no execution, but only gathers the dependencies of many for many.
+    #[must_use]
+    pub fn is_gate(&self) -> bool {
+        self.step_id.is_empty()
+    }
+
     /// What it took in this run: nothing where the answer came from a cache.
     #[must_use]
     pub fn busy_ms(&self) -> f64 {

@@ -33,6 +33,7 @@ fn run_graph(name: &str, file: &Value) -> RunGraph {
             step: id.into(),
             duration_ms: seconds[id] * 1e3,
             start_ms: None,
+            submitted_ms: None,
             deps: task["parents"].as_array().unwrap().iter().map(|dep| ids[dep.as_str().unwrap()]).collect(),
             cached: false,
             under: Circumstances::default(),

@@ -297,7 +297,8 @@ impl Scratch {
             let after = |next: &u32| self.remaining_ms[*next as usize];
             let rest = recording.topology.successors(id).iter().map(after).fold(0.0, f64::max);
             let (sum, count) = self.step_means[recording.steps[id as usize] as usize];
-            self.remaining_ms[id as usize] = rest + sum / f64::from(count.max(1));
+            let own = if self.jobs[id as usize].needs_slot { sum / f64::from(count.max(1)) } else { 0.0 };
+            self.remaining_ms[id as usize] = rest + own;
         }
         let mut order = recording.topology.order().to_vec();
         order.sort_by(|a, b| self.remaining_ms[*b as usize].total_cmp(&self.remaining_ms[*a as usize]));
@@ -313,7 +314,7 @@ impl Scratch {
         let n_steps = recording.steps.iter().max().map_or(0, |code| *code as usize + 1);
         self.step_means.clear();
         self.step_means.resize(n_steps, (0.0, 0));
-        for (job, &step) in self.jobs.iter().zip(&recording.steps) {
+        for (job, &step) in self.jobs.iter().zip(&recording.steps).filter(|(job, _)| job.needs_slot) {
             let (sum, count) = &mut self.step_means[step as usize];
             *sum += job.span_ms;
             *count += 1;

@@ -77,7 +77,7 @@ fn add(graph: &RunGraph, steps: &mut BTreeMap<Arc<str>, Sums>) -> Result<(), Rep
     let (ready_ms, start_ms) = starts(graph, &topology, &durations_ms);
     let slacks_ms = slacks(graph, &topology, &durations_ms);
     let mut tightest: BTreeMap<&Arc<str>, f64> = BTreeMap::new();
-    for (id, node) in graph.nodes.iter().enumerate() {
+    for (id, node) in graph.nodes.iter().enumerate().filter(|(_, node)| !node.is_gate()) {
         let sums = steps.entry(Arc::clone(&node.step)).or_default();
         sums.n_executions += 1;
         sums.duration_ms += durations_ms[id];

@@ -221,6 +221,7 @@ mod tests {
                 step: "ring".into(),
                 duration_ms: 1.0,
                 start_ms: None,
+                submitted_ms: None,
                 deps: vec![(id + n - 1) % n],
                 cached: false,
                 under: Circumstances::default(),

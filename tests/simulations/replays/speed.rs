@@ -49,6 +49,7 @@ fn recorded(run: usize, names: &[Arc<str>]) -> RunGraph {
             step: Arc::clone(&names[step]),
             duration_ms: draws.log_normal(1e3, 1.0),
             start_ms: None,
+            submitted_ms: None,
             deps,
             cached: false,
             under: Circumstances::default(),

@@ -57,7 +57,9 @@ impl Stage {
 /// all that was ever seen.
 pub(crate) fn turns(ensemble: &Ensemble, min_runs: usize) -> Vec<Turns> {
     let n_steps = ensemble.steps().len();
-    let Some(slots) = ensemble.observed_slots().filter(|slots| *slots > 1 && n_steps <= MAX_STEPS) else {
+    // Where dependencies are inferred, nothing says that there is none between two steps.
+    let may_look = n_steps <= MAX_STEPS && ensemble.inferred().is_empty();
+    let Some(slots) = ensemble.observed_slots().filter(|slots| *slots > 1 && may_look) else {
         return Vec::new();
     };
     let runs: Vec<_> = ensemble

@@ -54,6 +54,7 @@ impl World {
                 step: step.into(),
                 duration_ms,
                 start_ms: Some(start_ms),
+                submitted_ms: None,
                 deps: deps.to_vec(),
                 cached: false,
                 under: Circumstances { provider: Some(0), input_bytes: Some(size), ..Circumstances::default() },

@@ -1,0 +1,215 @@
+//! Worlds with dependencies that nobody recorded, executed by a scheduler of their own.
+
+#![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "tests")]
+use super::super::examples::timed;
+use super::super::{Change, Ensemble, EnsembleParams, Scratch};
+use super::*;
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use std::collections::BTreeSet;
+
+const SAMPLES: usize = 6;
+const RUNS: usize = 12;
+
+/// A run of tasks `(step_id, submitted, started, duration)` whose dependencies nobody declared.
+fn undeclared(tasks: &[(String, f64, f64, f64)]) -> RunGraph {
+    let rows: Vec<(&str, f64, f64, &[u32])> =
+        tasks.iter().map(|(id, _, start, ms)| (id.as_str(), *start, *ms, &[][..])).collect();
+    let mut run = timed(&rows);
+    run.dependencies_known = false;
+    for (node, (_, submitted, ..)) in run.nodes.iter_mut().zip(tasks) {
+        node.submitted_ms = Some(*submitted);
+    }
+    run
+}
+
+/// Steps, each with one task or one a sample; where both ends of a dependency have samples, it is by sample.
+struct World {
+    seed: u64,
+    deps: Vec<Vec<usize>>,
+    is_wide: Vec<bool>,
+    typical_ms: Vec<f64>,
+    /// How long a task waits for a machine, on average.
+    queue_ms: f64,
+    /// Tasks that may be submitted and not yet ended.
+    most_in_flight: usize,
+}
+
+struct Task {
+    step: usize,
+    sample: Option<usize>,
+    deps: Vec<usize>,
+    ms: f64,
+    queue_ms: f64,
+    reaction_ms: f64,
+}
+
+fn draws(seed: u64) -> Xoshiro256PlusPlus {
+    Xoshiro256PlusPlus::seed_from_u64(seed)
+}
+
+fn spread(draws: &mut Xoshiro256PlusPlus, median: f64, sigma: f64) -> f64 {
+    let (u, v): (f64, f64) = (1.0 - draws.random::<f64>(), draws.random());
+    median * (sigma * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()).exp()
+}
+
+impl World {
+    fn of(seed: u64) -> Self {
+        let mut draw = draws(seed);
+        let n: usize = draw.random_range(4..10);
+        let before = |step: usize, draw: &mut Xoshiro256PlusPlus| {
+            let deps: BTreeSet<usize> =
+                (0..step.min(2)).map(|_| draw.random_range(step.saturating_sub(4)..step)).collect();
+            deps.into_iter().collect()
+        };
+        Self {
+            seed,
+            deps: (0..n).map(|step| before(step, &mut draw)).collect(),
+            is_wide: (0..n).map(|_| draw.random_bool(0.6)).collect(),
+            typical_ms: (0..n).map(|_| spread(&mut draw, 60e3, 1.0)).collect(),
+            queue_ms: if seed.is_multiple_of(3) { 0.0 } else { 5e3 },
+            most_in_flight: if seed.is_multiple_of(4) { 4 } else { usize::MAX },
+        }
+    }
+
+    fn tasks(&self, run: usize, factors: &[f64]) -> Vec<Task> {
+        let mut draw = draws(self.seed * 1_000 + run as u64);
+        let sizes: Vec<f64> = (0..SAMPLES).map(|_| spread(&mut draw, 1.0, 0.4)).collect();
+        let mut tasks: Vec<Task> = Vec::new();
+        for step in 0..self.deps.len() {
+            let earlier = tasks.len();
+            for sample in if self.is_wide[step] { (0..SAMPLES).map(Some).collect() } else { vec![None] } {
+                let waits = |task: &Task| {
+                    let alike = task.sample.is_none() || sample.is_none() || task.sample == sample;
+                    self.deps[step].contains(&task.step) && alike
+                };
+                let deps = (0..earlier).filter(|at| waits(&tasks[*at])).collect();
+                let size = sample.map_or(1.0, |sample: usize| sizes[sample]);
+                let ms = factors[step] * spread(&mut draw, self.typical_ms[step] * size, 0.2);
+                let queue_ms = -self.queue_ms * (1.0 - draw.random::<f64>()).ln();
+                tasks.push(Task { step, sample, deps, ms, queue_ms, reaction_ms: draw.random_range(5.0..500.0) });
+            }
+        }
+        tasks
+    }
+
+    fn run(&self, run: usize, factors: &[f64]) -> RunGraph {
+        let tasks = self.tasks(run, factors);
+        let submitted = submit(&tasks, self.most_in_flight);
+        let name = |task: &Task| match task.sample {
+            Some(sample) => format!("s{}/sample{sample}", task.step),
+            None => format!("s{}", task.step),
+        };
+        let first = tasks.iter().zip(&submitted).map(|(task, at)| at + task.queue_ms).fold(f64::INFINITY, f64::min);
+        let row = |(task, at): (&Task, &f64)| (name(task), at - first, at + task.queue_ms - first, task.ms);
+        let rows: Vec<_> = tasks.iter().zip(&submitted).map(row).collect();
+        RunGraph { run_id: format!("run{run}"), started_us: i64::try_from(run).unwrap(), ..undeclared(&rows) }
+    }
+
+    fn runs(&self, factors: &[f64]) -> Vec<RunGraph> {
+        (0..RUNS).map(|run| self.run(run, factors)).collect()
+    }
+
+    fn unchanged(&self) -> Vec<f64> {
+        vec![1.0; self.deps.len()]
+    }
+
+    /// Whether `after` waits for `before`, at once or by way of others.
+    fn waits(&self, after: usize, before: usize) -> bool {
+        self.deps[after].iter().any(|dep| *dep == before || self.waits(*dep, before))
+    }
+}
+
+/// When each task is submitted: a moment after the last that it waits for has ended, in turn where too many are in flight.
+fn submit(tasks: &[Task], most_in_flight: usize) -> Vec<f64> {
+    let (mut submitted, mut ends): (Vec<f64>, Vec<f64>) =
+        (vec![f64::NAN; tasks.len()], vec![f64::INFINITY; tasks.len()]);
+    let mut now = 0.0_f64;
+    loop {
+        let ready = |at: &usize| tasks[*at].deps.iter().map(|dep| ends[*dep]).fold(0.0, f64::max);
+        let mut open: Vec<(f64, usize)> = (0..tasks.len())
+            .filter(|at| submitted[*at].is_nan())
+            .map(|at| (ready(&at) + tasks[at].reaction_ms, at))
+            .collect();
+        open.sort_by(|a, b| a.partial_cmp(b).unwrap());
+        let Some(&(ready_ms, at)) = open.first() else { return submitted };
+        let flying = ends.iter().filter(|end| end.is_finite() && **end > now.max(ready_ms)).count();
+        let next_end = ends.iter().copied().filter(|end| *end > now.max(ready_ms)).fold(f64::INFINITY, f64::min);
+        if ready_ms.is_finite() && flying < most_in_flight {
+            now = f64::max(now, ready_ms);
+            submitted[at] = now;
+            ends[at] = now + tasks[at].queue_ms + tasks[at].ms;
+        } else {
+            now = next_end + tasks[at].reaction_ms;
+        }
+    }
+}
+
+fn mean_ms(runs: &[RunGraph]) -> f64 {
+    runs.iter().map(|run| run.makespan_ms.unwrap()).sum::<f64>() / runs.len() as f64
+}
+
+fn code(step: &str) -> usize {
+    step[1..].parse().unwrap()
+}
+
+fn inferred(runs: &[RunGraph]) -> Option<Inferred> {
+    infer(&runs.iter().collect::<Vec<_>>())
+}
+
+#[test]
+fn what_is_shown_is_so() {
+    let (mut n_shown, mut n_false, mut n_declared, mut n_found) = (0, 0, 0, 0);
+    for seed in 0..120 {
+        let world = World::of(seed);
+        let runs = world.runs(&world.unchanged());
+        let found = inferred(&runs).map_or_else(Vec::new, |found| found.dependencies);
+        n_shown += found.len();
+        n_false += found.iter().filter(|one| !world.waits(code(&one.step), code(&one.waits_for))).count();
+        n_declared += world.deps.iter().map(Vec::len).sum::<usize>();
+        let is_direct = |one: &&InferredDependency| world.deps[code(&one.step)].contains(&code(&one.waits_for));
+        n_found += found.iter().filter(is_direct).count();
+        for one in found.iter().filter(|one| !world.waits(code(&one.step), code(&one.waits_for))) {
+            eprintln!("{seed} {one:?} {} {:?} {:?}", world.most_in_flight, world.deps, world.is_wide);
+        }
+    }
+    eprintln!("{n_shown} shown, {n_false} false, {n_found} of {n_declared} declared found");
+    assert!(n_false * 100 <= n_shown);
+    assert!(n_found * 2 >= n_declared);
+}
+
+#[test]
+fn what_a_change_saves_lies_between_the_shown_and_the_possible() {
+    let (mut n, mut n_covered, mut errors) = (0, 0, Vec::new());
+    for seed in 0..120 {
+        let world = World::of(seed);
+        let recorded = world.runs(&world.unchanged());
+        let Ok(ensemble) = Ensemble::new(&recorded.iter().collect::<Vec<_>>(), EnsembleParams::default()) else {
+            continue;
+        };
+        let step = seed as usize % world.deps.len();
+        let mut factors = world.unchanged();
+        factors[step] = 0.5;
+        let truth_ms = mean_ms(&recorded) - mean_ms(&world.runs(&factors));
+        let change = Change::Speedup { step: format!("s{step}").into(), factor: 0.5 };
+        let saving = ensemble.saving(&[change], &mut Scratch::default()).unwrap();
+        let (lower, upper) = saving.ms_interval();
+        let room = 0.01 * saving.end_to_end_ms;
+        n += 1;
+        n_covered += usize::from((lower - room..=upper + room).contains(&truth_ms));
+        errors.push((saving.ms() - truth_ms) / saving.end_to_end_ms);
+        if !(lower - room..=upper + room).contains(&truth_ms) {
+            eprintln!(
+                "{seed} s{step} truth {truth_ms:.0} saving {:.0} [{lower:.0}, {upper:.0}] of {:.0}",
+                saving.ms(),
+                saving.end_to_end_ms
+            );
+        }
+    }
+    errors.sort_by(f64::total_cmp);
+    eprintln!(
+        "{n} replayed, {n_covered} covered, errors {:?}",
+        [errors[n / 20], errors[n / 4], errors[n / 2], errors[3 * n / 4], errors[19 * n / 20]]
+    );
+    assert!(n_covered * 100 >= 88 * n);
+}
