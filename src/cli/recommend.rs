@@ -174,6 +174,13 @@ pub fn shown(row: &RecommendationRow) -> String {
         format::percent(row.probability),
         format::significant(row.feasibility, 2)
     ));
+    if let Some(confidence) = row.inferred_confidence {
+        lines.push(format!(
+            "rests on     dependencies inferred from times, each with a confidence of {} or more (paceline replay \
+             --inferred F lists them)",
+            format::confidence(confidence)
+        ));
+    }
     lines.push(format!("status       {}", format::words(&row.status)));
     lines.extend(action_lines(&row.actions.0));
     lines.extend(row.evidence.iter().map(|evidence| format!("evidence     {}", format::printable(evidence))));
@@ -224,6 +231,7 @@ struct Recommendation<'a> {
     status: &'a str,
     portfolio_rank: i64,
     portfolio_saving_ms: f64,
+    inferred_confidence: Option<f64>,
 }
 
 impl<'a> Recommendation<'a> {
@@ -255,6 +263,7 @@ impl<'a> Recommendation<'a> {
             status,
             portfolio_rank,
             portfolio_saving_ms,
+            inferred_confidence,
         } = row;
         Self {
             recommendation_id,
@@ -284,6 +293,7 @@ impl<'a> Recommendation<'a> {
             status,
             portfolio_rank: *portfolio_rank,
             portfolio_saving_ms: *portfolio_saving_ms,
+            inferred_confidence: *inferred_confidence,
         }
     }
 }

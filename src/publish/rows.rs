@@ -499,6 +499,7 @@ fn bottleneck(rank: i64, found: &Bottleneck) -> BottleneckRow {
         evidence,
         status,
         opened_at_us,
+        inferred_confidence,
     } = found.clone();
     BottleneckRow {
         rank,
@@ -517,6 +518,7 @@ fn bottleneck(rank: i64, found: &Bottleneck) -> BottleneckRow {
         evidence,
         status: status.to_owned(),
         opened_at: Instant(opened_at_us),
+        inferred_confidence,
     }
 }
 
@@ -634,6 +636,7 @@ pub fn recommendation(recommendation: &Recommendation) -> RecommendationRow {
         status,
         portfolio_rank,
         portfolio_saving_ms,
+        inferred_confidence,
     } = recommendation.clone();
     RecommendationRow {
         recommendation_id,
@@ -662,6 +665,7 @@ pub fn recommendation(recommendation: &Recommendation) -> RecommendationRow {
         status: status.to_owned(),
         portfolio_rank: i64::from(portfolio_rank),
         portfolio_saving_ms,
+        inferred_confidence,
     }
 }
 

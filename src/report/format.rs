@@ -190,6 +190,12 @@ pub fn level(level: f64) -> String {
     percent(level)
 }
 
+/// A confidence, rounded down: none reads as certainty.
+#[must_use]
+pub fn confidence(confidence: f64) -> String {
+    percent((confidence * 1e3).floor().min(999.0) / 1e3)
+}
+
 /// `digits` significant digits without trailing zeros; thousands grouped.
 #[must_use]
 pub fn significant(value: f64, digits: i32) -> String {

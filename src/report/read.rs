@@ -185,6 +185,7 @@ readable!(BottleneckRow {
     evidence,
     status,
     opened_at,
+    inferred_confidence,
 });
 readable!(ChangePointRow {
     workflow_id,
@@ -345,6 +346,7 @@ readable!(RecommendationRow {
     status,
     portfolio_rank,
     portfolio_saving_ms,
+    inferred_confidence,
 });
 readable!(RejectRow { file, row, column, value, reason });
 readable!(SkipRow { analysis, workflow, workflow_type, step, metric, reason });

@@ -196,6 +196,7 @@ fn tables(day: u32) -> Vec<Output> {
                 evidence: vec![text("baselines:x")],
                 status: text("open"),
                 opened_at: instant,
+                inferred_confidence: None,
             }],
         ),
         Output::of_rows(
@@ -409,6 +410,7 @@ fn recommendation(workflow_id: &str) -> RecommendationRow {
         status: "open".to_owned(),
         portfolio_rank: 1,
         portfolio_saving_ms: 10.0,
+        inferred_confidence: None,
     }
 }
 

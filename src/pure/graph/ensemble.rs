@@ -172,6 +172,12 @@ impl Ensemble {
         &self.inferred
     }
 
+    /// Confidence of the least certain dependency that was inferred; none where they were declared.
+    #[must_use]
+    pub fn inferred_confidence(&self) -> Option<f64> {
+        self.inferred.iter().map(|dependency| dependency.confidence).reduce(f64::min)
+    }
+
     /// Start of the earliest and of the latest run.
     #[must_use]
     pub fn span_us(&self) -> (i64, i64) {

@@ -17,8 +17,8 @@
 //! | | no retries | reliability | 0.5 | medium | low | 0.5 |
 //! | `LOAD_BALANCING` | longest path first | performance | 0.7 | low | low | 0.6 |
 //!
-//! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are unknown: there only requests
-//! for memory and CPU are proposed, which need no replay.
+//! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are neither declared nor shown by
+//! times: there only requests for memory and CPU are proposed, which need no replay.
 
 mod algorithm;
 mod caching;
@@ -79,6 +79,9 @@ pub struct Bottleneck {
     pub status: &'static str,
     /// When it was first seen; carried over from earlier results at the edge.
     pub opened_at_us: i64,
+    /// Confidence of the least certain dependency that its replay rests on, where they were inferred; none where they were
+    /// declared or nothing was replayed.
+    pub inferred_confidence: Option<f64>,
 }
 
 /// One change of a configuration: set `path` from `from` to `to`.
@@ -149,6 +152,9 @@ pub struct Recommendation {
     pub portfolio_rank: u32,
     /// Joint saving per run of all of this workflow up to that rank.
     pub portfolio_saving_ms: f64,
+    /// Confidence of the least certain dependency that its replay rests on, where they were inferred; none where they were
+    /// declared or nothing was replayed.
+    pub inferred_confidence: Option<f64>,
 }
 
 /// Everything that proposals rest on, of one as-of.

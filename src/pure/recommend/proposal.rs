@@ -1,7 +1,7 @@
 //! A proposal before it is ranked.
 
 use super::{Action, Case, Recommendation, stable_id};
-use crate::graph::{Change, Saving};
+use crate::graph::{Change, Ensemble, Saving};
 
 /// A recommendation without its rank, and what it would change in a replay.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +58,8 @@ impl Draft {
         let saving = saving.published();
         let (saving_ms_lower, saving_ms_upper) = saving.ms_interval();
         let workflow_id = case.history.workflow_id;
+        let replayed = case.ensemble.filter(|_| !changes.is_empty());
+        let inferred_confidence = replayed.and_then(Ensemble::inferred_confidence);
         let worth = worth(case, saving.share, money.map_or(given_back, |money| money.share));
         let recommendation = Recommendation {
             recommendation_id: stable_id(&[workflow_id, terms.kind, terms.category, &target]),
@@ -86,6 +88,7 @@ impl Draft {
             status: "open",
             portfolio_rank: 0,
             portfolio_saving_ms: 0.0,
+            inferred_confidence,
         };
         Proposal { recommendation, changes, worth }
     }

@@ -26,6 +26,9 @@ fn item(it: &Recommendation) -> Markup {
             @if let Some(together) = &it.portfolio {
                 p.figures { "With those of this workflow that come before it: " (together) " per run." }
             }
+            @if let Some(inferred) = &it.inferred {
+                p.small { (inferred) }
+            }
             p.small {
                 "Effort " b { (it.effort) } " · risk " b { (it.risk) } " · works with probability " b { (it.probability) }
                 " · " (it.category) " · " (it.status)

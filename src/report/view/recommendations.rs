@@ -56,6 +56,8 @@ pub struct Recommendation {
     pub probability: String,
     /// What all of this workflow's up to here save together.
     pub portfolio: Option<String>,
+    /// What its replay rests on, where nobody declared the dependencies.
+    pub inferred: Option<String>,
     /// What is to be changed.
     pub actions: Capped<Change>,
     /// Published rows that it rests on.
@@ -144,6 +146,12 @@ fn recommendation(row: &RecommendationRow) -> Recommendation {
         risk: format::words(&row.risk),
         probability: format::percent(row.probability),
         portfolio: together.then(|| format::duration(row.portfolio_saving_ms)),
+        inferred: row.inferred_confidence.map(|confidence| {
+            format!(
+                "Rests on dependencies inferred from times, each with a confidence of {} or more.",
+                format::confidence(confidence)
+            )
+        }),
         actions: Capped::of(actions, n_actions, ACTIONS, |action| action),
         evidence: Capped::of(&row.evidence, row.evidence.len(), EVIDENCE, |text| format::printable(text)),
     }

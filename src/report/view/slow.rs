@@ -80,6 +80,7 @@ fn slow_step(row: &BottleneckRow, zone: Tz) -> SlowStep {
         evidence,
         status: _, // only open ones are shown
         opened_at,
+        inferred_confidence: _, // the description says it
     } = row;
     let lines = |texts: &[String]| texts.iter().map(|text| format::printable(text)).collect();
     SlowStep {

@@ -36,4 +36,7 @@ published_table! {
     status: String,
     /// When it was first seen.
     opened_at: Instant,
+    /// Confidence of the least certain dependency of a replay whose dependencies were inferred from times; null where they were
+    /// declared, or nothing was replayed.
+    inferred_confidence: Option<f64> => "ratio",
 }

@@ -56,4 +56,7 @@ published_table! {
     portfolio_rank: i64,
     /// Joint saving per run of all of this workflow up to that place.
     portfolio_saving_ms: f64 => "ms",
+    /// Confidence of the least certain dependency of a replay whose dependencies were inferred from times; null where they were
+    /// declared, or nothing was replayed.
+    inferred_confidence: Option<f64> => "ratio",
 }

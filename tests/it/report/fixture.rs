@@ -218,6 +218,7 @@ pub(crate) fn bottleneck(rank: i64, workflow: &str, step: &str, impact: f64) -> 
         evidence: vec![format!("change_points:{workflow}/{step}/execution_time"), "baselines:x".to_owned()],
         status: "open".to_owned(),
         opened_at: Instant(day_us(5)),
+        inferred_confidence: None,
     }
 }
 
@@ -252,6 +253,7 @@ pub(crate) fn recommendation(rank: i64, workflow: &str, target: &str) -> Recomme
         status: "open".to_owned(),
         portfolio_rank: rank,
         portfolio_saving_ms: 2.2e6 * (1.0 - 0.5_f64.powi(rank.try_into().unwrap())) * 1.5,
+        inferred_confidence: None,
     }
 }
 

@@ -103,12 +103,15 @@ pub(crate) struct Scene<'a, 'h> {
 }
 
 fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckParams) -> (Vec<Bottleneck>, Vec<Skip>) {
-    let mut findings = resource::memory(history, params);
+    let without_replay = Replayed { error: 0.0, inferred_confidence: None };
+    let memory = resource::memory(history, params);
+    let mut found: Vec<Bottleneck> =
+        memory.into_iter().map(|finding| publish(history.workflow_id, finding, without_replay)).collect();
     let mut skips = Vec::new();
-    let mut error = 0.0;
     match Ensemble::new(&history.graphs, params.replay) {
         Ok(ensemble) => {
-            error = ensemble.replay_error();
+            let replayed =
+                Replayed { error: ensemble.replay_error(), inferred_confidence: ensemble.inferred_confidence() };
             let scene = Scene {
                 history,
                 ensemble: &ensemble,
@@ -116,13 +119,20 @@ fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckPara
                 min_samples: params.min_samples,
                 min_runs: params.replay.min_runs,
             };
-            let (replayed, left_out) = replayed_rules(&scene);
-            findings.extend(replayed);
+            let (findings, left_out) = replayed_rules(&scene);
+            found.extend(findings.into_iter().map(|finding| publish(history.workflow_id, finding, replayed)));
             skips.extend(left_out);
         }
         Err(reason) => skips.push(skip(history, None, &reason)),
     }
-    (findings.into_iter().map(|finding| publish(history.workflow_id, finding, error)).collect(), skips)
+    (found, skips)
+}
+
+/// What has to be said of all that was replayed.
+#[derive(Debug, Clone, Copy)]
+struct Replayed {
+    error: f64,
+    inferred_confidence: Option<f64>,
 }
 
 fn replayed_rules(scene: &Scene<'_, '_>) -> (Vec<Finding>, Vec<Skip>) {
@@ -156,11 +166,15 @@ fn skip(history: &History<'_>, step: Option<&str>, reason: &NotReplayable) -> Sk
     Skip { analysis: "bottlenecks", subject, reason: reason.to_string() }
 }
 
-fn publish(workflow_id: &str, finding: Finding, replay_error: f64) -> Bottleneck {
+fn publish(workflow_id: &str, finding: Finding, replayed: Replayed) -> Bottleneck {
+    let Replayed { error, inferred_confidence } = replayed;
     let Finding { step, kind, severity, saving, mut description, causes, evidence, since_us } = finding;
     let saving = saving.published();
-    if saving.share > 0.0 && replay_error > REPLAY_ERROR_SAID {
-        description.push_str(&format!(" (unchanged replays are off by {})", percent(replay_error.exp_m1())));
+    if saving.share > 0.0 && error > REPLAY_ERROR_SAID {
+        description.push_str(&format!(" (unchanged replays are off by {})", percent(error.exp_m1())));
+    }
+    if inferred_confidence.is_some() {
+        description.push_str(" (what waits for what was inferred from times)");
     }
     Bottleneck {
         bottleneck_id: stable_id(&[workflow_id, step.as_deref().unwrap_or(""), kind]),
@@ -178,6 +192,7 @@ fn publish(workflow_id: &str, finding: Finding, replay_error: f64) -> Bottleneck
         evidence,
         status: "open",
         opened_at_us: since_us,
+        inferred_confidence,
     }
 }
 

@@ -56,12 +56,6 @@ pub struct Inferred {
 }
 
 impl Inferred {
-    /// Confidence of the least certain dependency.
-    #[must_use]
-    pub fn confidence(&self) -> f64 {
-        self.dependencies.iter().map(|dependency| dependency.confidence).fold(1.0, f64::min)
-    }
-
     /// The runs with the dependencies that are shown.
     pub fn runs(&self) -> impl Iterator<Item = &RunGraph> {
         self.runs.iter().map(|(shown, _)| shown)

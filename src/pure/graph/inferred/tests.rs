@@ -213,3 +213,116 @@ fn what_a_change_saves_lies_between_the_shown_and_the_possible() {
     );
     assert!(n_covered * 100 >= 88 * n);
 }
+
+/// Tasks `(step_id, submitted, ended)` that start when they are submitted, the same in `n` runs, each run stretched a little.
+fn repeated(n: usize, tasks: &[(&str, f64, f64)]) -> Vec<RunGraph> {
+    let run = |at: usize| {
+        let stretch = 1.0 + 0.1 * at as f64;
+        let rows: Vec<_> = tasks
+            .iter()
+            .map(|(id, from, to)| ((*id).to_owned(), from * stretch, from * stretch, (to - from) * stretch))
+            .collect();
+        RunGraph { run_id: format!("run{at}"), started_us: i64::try_from(at).unwrap(), ..undeclared(&rows) }
+    };
+    (0..n).map(run).collect()
+}
+
+fn shown_pairs(runs: &[RunGraph]) -> Vec<(String, String, Relation)> {
+    let found = inferred(runs).map_or_else(Vec::new, |found| found.dependencies);
+    found.iter().map(|one| (one.waits_for.to_string(), one.step.to_string(), one.relation)).collect()
+}
+
+/// ```text
+/// a ████
+/// b     ████████      c waits for a alone: b runs on, d for both
+/// c     ██
+/// d             ███
+/// ```
+const FORK: [(&str, f64, f64); 4] =
+    [("a", 0.0, 4e5), ("b", 4e5 + 2.0, 12e5), ("c", 4e5 + 3.0, 6e5), ("d", 12e5 + 2.0, 15e5)];
+
+#[test]
+fn who_reacts_to_an_end_waits_for_it() {
+    let pairs = shown_pairs(&repeated(8, &FORK));
+    let pair = |before: &str, after: &str| (before.to_owned(), after.to_owned(), Relation::Same);
+    assert_eq!(pairs, [pair("a", "b"), pair("a", "c"), pair("b", "d")], "that d waits for c as well, nothing shows");
+}
+
+#[test]
+fn one_after_another_may_be_for_want_of_slots() {
+    let turns = [("a", 0.0, 4e5), ("b", 4e5 + 2.0, 8e5), ("c", 8e5 + 2.0, 9e5)];
+    assert_eq!(shown_pairs(&repeated(8, &turns)), []);
+}
+
+#[test]
+fn two_reactions_prove_nothing() {
+    assert_eq!(shown_pairs(&repeated(2, &FORK)), []);
+    assert_eq!(shown_pairs(&[]), []);
+}
+
+#[test]
+fn nobody_reacts_by_a_clock() {
+    let clocked = [("a", 0.0, 3.1e5), ("b", 1e5, 5.3e5), ("c", 4e5, 6.2e5), ("d", 8e5, 9e5)];
+    assert_eq!(shown_pairs(&repeated(8, &clocked)), []);
+}
+
+#[test]
+fn steps_that_take_no_time_have_no_order() {
+    let instants = [("a", 0.0, 0.0), ("b", 0.0, 0.0), ("c", 0.0, 5e5), ("d", 5e5, 5e5), ("e", 5e5, 5e5)];
+    let runs = repeated(8, &instants);
+    assert!(shown_pairs(&runs).iter().all(|(before, _, _)| before == "c"));
+}
+
+#[test]
+fn without_times_of_submission_nothing_is_shown() {
+    let mut runs = repeated(8, &FORK);
+    runs.iter_mut().for_each(|run| run.nodes[2].submitted_ms = None);
+    assert!(inferred(&runs).is_none());
+}
+
+#[test]
+fn tasks_belong_together_by_their_tags() {
+    // Each sample is cut into two parts, which are merged; sample1 and sample10 are two samples.
+    let of_sample = |sample: &str, at: f64| {
+        let id = |step: &str, tag: &str| format!("{step}/{sample}{tag}");
+        let (cut, part) = (at + 2.0, at + 1e5);
+        vec![
+            (id("read", ""), 0.0, at),
+            (id("cut", "-1"), cut, part),
+            (id("cut", "-2"), cut, part + 7e4),
+            (id("merge", ""), part + 7e4 + 2.0, part + 9e4),
+        ]
+    };
+    let tasks = [of_sample("sample1", 1e5), of_sample("sample10", 3.3e5), of_sample("sample2", 5.9e5)].concat();
+    let tasks: Vec<(&str, f64, f64)> = tasks.iter().map(|(id, from, to)| (id.as_str(), *from, *to)).collect();
+    let runs = repeated(3, &tasks);
+    let pair = |before: &str, after: &str| (before.to_owned(), after.to_owned(), Relation::Related);
+    assert_eq!(shown_pairs(&runs), [pair("read", "cut"), pair("cut", "merge")]);
+    let found = inferred(&runs).unwrap();
+    let first = found.runs().next().unwrap();
+    let deps = |step_id: &str| {
+        let node = first.nodes.iter().find(|node| &*node.step_id == step_id).unwrap();
+        node.deps.iter().map(|dep| first.nodes[*dep as usize].step_id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(deps("merge/sample1"), ["cut/sample1-1", "cut/sample1-2"]);
+    assert_eq!(deps("cut/sample10-2"), ["read/sample10"]);
+}
+
+#[test]
+fn many_that_wait_for_many_do_so_by_a_gate() {
+    let ids: Vec<String> = (0..40).map(|at| format!("{}/{at}", if at < 20 { "a" } else { "b" })).collect();
+    let a = |at: usize| (ids[at].as_str(), 0.0, 1e5 + 3e3 * at as f64);
+    let b = |at: usize| (ids[20 + at].as_str(), 1e5 + 57e3 + 2.0, 3e5 + 1e3 * at as f64);
+    let tasks: Vec<(&str, f64, f64)> = (0..20)
+        .map(a)
+        .chain([("other", 0.0, 9e5)])
+        .chain((0..20).map(b))
+        .chain([("c", 3e5 + 19e3 + 2.0, 4e5)])
+        .collect();
+    let found = inferred(&repeated(4, &tasks)).unwrap();
+    let run = found.runs().next().unwrap();
+    assert_eq!(run.nodes.iter().filter(|node| node.is_gate()).count(), 1);
+    assert_eq!(run.nodes.iter().map(|node| node.deps.len()).sum::<usize>(), 20 + 20 + 20);
+    let times = super::super::step_times(&[run]).unwrap();
+    assert_eq!(times.iter().map(|step| step.n_executions).sum::<usize>(), 42);
+}

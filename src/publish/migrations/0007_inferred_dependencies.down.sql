@@ -1,0 +1,2 @@
+ALTER TABLE paceline.recommendations DROP COLUMN inferred_confidence;
+ALTER TABLE paceline.bottlenecks DROP COLUMN inferred_confidence;
