@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Measures `paceline replay` against what a change really did.
 
-  python tests/replay.py --paceline BIN --data SHARED/data --bench SHARED/bench [real truth portfolio caching]
+  python tests/replay.py --paceline BIN --data SHARED/data --bench SHARED/bench [real timed inferred truth portfolio caching]
 
 real       published runs (WfInstances): critical path, work, depth and width beside the oracle; how near an unchanged replay
            comes to the recorded end-to-end time
+timed      the same for runs with times: Nextflow traces, whose dependencies are inferred, and the generator's worlds
+inferred   the generator's worlds with dependencies hidden and times of submission given: which of those that are inferred are so,
+           and the saving of a change beside the truth
 truth      worlds of the benchmark's generator executed twice with the same random stream, the second time with one step
            faster or slower, or with other slots; see `World`. Predicted from the first, compared with the second: the error
            of the saving, the coverage of its interval by the same runs and by runs to come, and how often the best of five
@@ -74,6 +77,86 @@ def real(bench, _synth):
     tell(real="wfinstances", runs=oracle.height, replayed=j.height, critical_path=seconds("critical_path_ms", "critical_path_s"),
          work=seconds("total_work_ms", "total_work_s"), depth=int((j["depth"] == j["depth_levels"]).sum()),
          width=int((j["width"] == j["max_level_width"]).sum()), within_20=float((off <= 0.2).mean()), median_error=float(off.median()), by_overhead=int(j["slots"].is_null().sum() + ((off < 1e-6) & (j["slots"] == 1)).sum()))
+
+
+def nextflow(folder):
+    """Tasks as the lake names them: process/tag, counted where a tag comes again."""
+    runs, steps = pl.read_parquet(f"{folder}/runs.parquet"), pl.read_parquet(f"{folder}/steps.parquet")
+    steps = steps.join(runs.select("run_id", workflow_id="workflow"), on="run_id")
+    turn = pl.col("step_id").cum_count().over("run_id", "step_type", "tag")
+    tag = pl.when(turn > 1).then(pl.format("{}#{}", pl.col("tag").fill_null(""), turn)).otherwise(pl.col("tag"))
+    alone = pl.len().over("run_id", "step_type") == 1
+    step = pl.when(alone | tag.is_null()).then("step_type").otherwise(pl.format("{}/{}", "step_type", tag))
+    return steps.filter(pl.col("started_at").is_not_null() & pl.col("ended_at").is_not_null()).select(
+        "run_id", "workflow_id", "started_at", "ended_at", "status", step_id=step, step_type="step_type", attempt=1,
+        duration_ms=pl.col("duration_s") * 1e3, queue_ms=pl.col("queue_s") * 1e3, cache_hit=pl.col("cache_hit").fill_null(False))
+
+
+def timed(bench, synth):
+    for source in ["nextflow_sizey", "nextflow_qsark"]:
+        steps = nextflow(f"{bench.data}/{source}")
+        for (workflow,), own in steps.partition_by("workflow_id", as_dict=True).items():
+            rows, told = bench.replay(own)
+            off = (rows["replayed_ms"] / rows["recorded_ms"] - 1).abs()
+            tell(timed=workflow, runs=own["run_id"].n_unique(), replayed=rows.height, median_error=float(off.median()), worst=float(off.max()),
+                 inferred=told[0]["n_inferred"])
+    off = []
+    for world, _, _ in worlds(synth, 40):
+        rows, _ = bench.replay(world.steps(world.run()[0]))
+        off.append((rows["replayed_ms"] / rows["recorded_ms"] - 1).abs())
+    off = pl.concat(off)
+    tell(timed="synth", runs=len(off), median_error=float(off.median()), within_5=float((off <= 0.05).mean()))
+
+
+# --- dependencies inferred from times
+
+def inferred(bench, synth):
+    n_shown = n_true = n_direct = n_declared = n_worlds = near = covered = 0
+    off = []
+    for world, _, draw in worlds(synth, CASES // 2):
+        frame, base = world.run()
+        steps = hidden(world, world.steps(frame), draw)
+        step, factor = int(draw.integers(world.wf["S"])), float(draw.choice([0.2, 0.5, 0.7, 1.5]))
+        true = base.mean() - world.run(factors_of(world, [(step, factor)]))[1].mean()
+        try:
+            _, told = bench.replay(steps, *asked(world, factors_of(world, [(step, factor)]), None), "--inferred", f"{bench.folder}/inferred.parquet")
+        except SystemExit:
+            continue
+        n_worlds += 1
+        ids = world.wf["step_ids"]
+        declared = {(ids[s], ids[d]) for s, deps in enumerate(world.wf["deps"]) for d in deps}
+        shown = set(pl.read_parquet(f"{bench.folder}/inferred.parquet").select("step", "waits_for").rows())
+        n_shown, n_declared = n_shown + len(shown), n_declared + len(declared)
+        n_direct, n_true = n_direct + len(shown & declared), n_true + len(shown & closure(declared))
+        told = told[0]
+        near += is_near(told["saving_ms"], true, base.mean())
+        covered += told["saving_ms_lower"] - 1e-6 * base.mean() <= true <= told["saving_ms_upper"] + 1e-6 * base.mean()
+        off.append((told["saving_ms"] - true) / base.mean())
+    tell(inferred=n_worlds, shown=n_shown, so=n_true / max(1, n_shown), declared_found=n_direct / max(1, n_declared), near=near / max(1, n_worlds),
+         covered=covered / max(1, n_worlds), most_over=float(max(off)), most_under=float(min(off)))
+
+
+def hidden(world, steps, draw):
+    """As a system records it that knows no dependencies, but when it handed each step over: a moment after the last that the step
+    waits for had ended."""
+    ends = steps.filter(pl.col("status") == "succeeded").group_by("run_id", "step_id").agg(pl.col("ended_at").max())
+    waits = steps.select("run_id", "step_id", waits_for="depends_on").explode("waits_for")
+    ready = waits.join(ends, left_on=["run_id", "waits_for"], right_on=["run_id", "step_id"]).group_by("run_id", "step_id").agg(ready=pl.col("ended_at").max())
+    first = pl.col("started_at").min().over("run_id")
+    pause = pl.Series(draw.uniform(1, 30, steps.height))
+    waited = (pl.col("started_at") - pl.coalesce("ready", first)).dt.total_microseconds() / 1e3
+    return steps.join(ready, on=["run_id", "step_id"], how="left").with_columns(
+        queue_ms=(waited - pause).clip(0), depends_on=pl.lit(None, pl.List(pl.String))).drop("ready")
+
+
+def closure(pairs):
+    """Who waits for whom, at once or by way of others."""
+    pairs = set(pairs)
+    while True:
+        more = {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs
+        if not more:
+            return pairs
+        pairs |= more
 
 
 # --- truth
@@ -278,7 +361,7 @@ def main():
     arguments.add_argument("--bench", required=True)
     arguments.add_argument("--lake")
     arguments.add_argument("--results")
-    arguments.add_argument("what", nargs="*", default=["real", "truth", "portfolio"])
+    arguments.add_argument("what", nargs="*", default=["real", "timed", "inferred", "truth", "portfolio"])
     given = arguments.parse_args()
     sys.path.insert(0, given.bench)
     import synth
@@ -286,7 +369,7 @@ def main():
     bench = Bench(os.path.abspath(given.paceline), given.data)
     bench.lake, bench.results = given.lake, given.results
     for what in given.what:
-        {"real": real, "truth": truth, "portfolio": portfolio, "caching": caching}[what](bench, synth)
+        {"real": real, "timed": timed, "inferred": inferred, "truth": truth, "portfolio": portfolio, "caching": caching}[what](bench, synth)
 
 
 if __name__ == "__main__":

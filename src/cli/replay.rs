@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::ingest::conform::{conform_runs, conform_steps};
 use crate::ingest::raw;
 use crate::pure::graph::{
-    Change, CriticalPath, Ensemble, EnsembleParams, InferredDependency, NotReplayable, RunGraph, RunReplay, Saving,
-    Scratch, StepTimes, critical_path, infer, step_times,
+    Change, CriticalPath, Dependencies, Ensemble, EnsembleParams, Inferred, InferredDependency, NotReplayable,
+    RunGraph, RunReplay, Saving, Scratch, StepTimes, critical_path, infer, step_times, unnest,
 };
 use crate::rollup::{RunIssue, Selection, day, run_graphs};
 use crate::tables::{CanonicalTable, Runs, Steps, runs, steps};
@@ -105,7 +105,7 @@ fn replay_all(args: &ReplayArgs) -> Result<u8> {
     if rows.is_empty() {
         return Err(Error::Input(format!(
             "{}: none of its {} runs can be replayed; a run needs steps whose depends_on is known (empty where a step waits \
-             for none), or started_at, ended_at and queue_ms that show what waits for what",
+             for none), a parent_step_id, or started_at, ended_at and queue_ms that show what waits for what",
             args.steps.display(),
             graphs.len()
         )));
@@ -169,8 +169,7 @@ struct Told {
     replay_error: f64,
     saving: Saving,
     steps: Vec<StepTimes>,
-    /// Empty where dependencies are declared.
-    inferred: Vec<InferredDependency>,
+    dependencies: Dependencies,
 }
 
 #[derive(Default)]
@@ -179,15 +178,37 @@ struct Workflow {
     told: Option<Told>,
 }
 
+/// How it is known what waits for what in the runs of a workflow. Runs that declare it stand; what others show is asked only
+/// where none does.
+enum Known {
+    Declared,
+    Nested(Vec<RunGraph>),
+    Inferred(Inferred),
+}
+
+impl Known {
+    fn of(graphs: &[&RunGraph]) -> Self {
+        if graphs.iter().any(|graph| graph.dependencies_known) {
+            return Self::Declared;
+        }
+        let unnested: Vec<RunGraph> = graphs.iter().filter_map(|graph| unnest(graph)).collect();
+        if !unnested.is_empty() {
+            return Self::Nested(unnested);
+        }
+        infer(graphs).map_or(Self::Declared, Self::Inferred)
+    }
+}
+
 /// All runs of a workflow, in which slots that one was seen to use were there for the others. Where none declares its
-/// dependencies, with those that times show.
+/// dependencies, with those of nested spans or those that times show.
 fn replay_workflow(workflow_id: &str, graphs: &[&RunGraph], changes: &[Change]) -> Workflow {
     let all = EnsembleParams { max_runs: usize::MAX, max_nodes: usize::MAX, min_runs: 1, ..EnsembleParams::default() };
-    let inferred = match graphs.iter().any(|graph| graph.dependencies_known) {
-        true => None,
-        false => infer(graphs),
+    let known = Known::of(graphs);
+    let graphs: Vec<&RunGraph> = match &known {
+        Known::Declared => graphs.to_vec(),
+        Known::Nested(runs) => runs.iter().collect(),
+        Known::Inferred(inferred) => inferred.runs().collect(),
     };
-    let graphs = inferred.as_ref().map_or_else(|| graphs.to_vec(), |inferred| inferred.runs().collect());
     let sound = graphs.into_iter().filter_map(|graph| match critical_path(graph) {
         Ok(path) => Some((graph, path)),
         Err(reason) => {
@@ -199,15 +220,16 @@ fn replay_workflow(workflow_id: &str, graphs: &[&RunGraph], changes: &[Change]) 
     let paths: HashMap<&str, CriticalPath> = sound.iter().map(|graph| graph.run_id.as_str()).zip(paths).collect();
     let mut scratch = Scratch::default();
     let mut replayed = || {
-        let ensemble = match &inferred {
-            Some(inferred) => Ensemble::from_inferred(inferred, all)?,
-            None => Ensemble::new(&sound, all)?,
+        let ensemble = match &known {
+            Known::Declared => Ensemble::new(&sound, all)?,
+            Known::Nested(runs) => Ensemble::from_unnested(runs, all)?,
+            Known::Inferred(inferred) => Ensemble::from_inferred(inferred, all)?,
         };
         let saving = ensemble.saving(changes, &mut scratch)?;
         let rows = ensemble.each(changes, &mut scratch)?.into_iter().filter_map(|run| Row::of(&run, &paths)).collect();
         let (workflow_id, replay_error) = (workflow_id.to_owned(), ensemble.replay_error());
         let steps = step_times(&sound).unwrap_or_default();
-        let told = Told { workflow_id, replay_error, saving, steps, inferred: ensemble.inferred().to_vec() };
+        let told = Told { workflow_id, replay_error, saving, steps, dependencies: ensemble.dependencies().clone() };
         Ok::<_, NotReplayable>(Workflow { rows, told: Some(told) })
     };
     replayed().unwrap_or_else(|reason| {
@@ -230,6 +252,13 @@ const MIN_RUNS: usize = 5;
 
 impl Told {
     /// Interval of milliseconds saved a run, unknown for too few runs.
+    fn inferred(&self) -> &[InferredDependency] {
+        match &self.dependencies {
+            Dependencies::Declared | Dependencies::Nested => &[],
+            Dependencies::Inferred(shown) => shown,
+        }
+    }
+
     fn interval(&self) -> Option<(f64, f64)> {
         (self.saving.n_runs >= MIN_RUNS).then(|| self.saving.ms_interval())
     }
@@ -248,7 +277,12 @@ fn as_json(told: &[&Told]) -> Result<String> {
             "saving_ms_upper": interval.map(|(_, upper)| upper),
             "saving_share": saving.share,
             "level": saving.level.get(),
-            "inferred_dependencies": one.inferred.len(),
+            "dependencies": match one.dependencies {
+                Dependencies::Declared => "declared",
+                Dependencies::Nested => "nested",
+                Dependencies::Inferred(_) => "inferred",
+            },
+            "n_inferred": one.inferred().len(),
         })
     };
     serde_json::to_string_pretty(&told.iter().map(of_workflow).collect::<Vec<Value>>())
@@ -269,9 +303,10 @@ fn as_table(told: &[&Told]) -> String {
             seconds(one.saving.ms()),
             interval,
             format!("{:.1} %", one.saving.share * 100.0),
-            match one.inferred.len() {
-                0 => "declared".to_owned(),
-                n => format!("{n} inferred"),
+            match &one.dependencies {
+                Dependencies::Declared => "declared".to_owned(),
+                Dependencies::Nested => "nested".to_owned(),
+                Dependencies::Inferred(shown) => format!("{} inferred", shown.len()),
             },
         ]
     };
@@ -375,7 +410,7 @@ fn write_steps(out: &Path, workflows: &[Workflow]) -> Result<()> {
 fn write_inferred(out: &Path, workflows: &[Workflow]) -> Result<()> {
     let told = workflows.iter().filter_map(|workflow| workflow.told.as_ref());
     let rows: Vec<(&str, &InferredDependency)> =
-        told.flat_map(|told| told.inferred.iter().map(|found| (told.workflow_id.as_str(), found))).collect();
+        told.flat_map(|told| told.inferred().iter().map(|found| (told.workflow_id.as_str(), found))).collect();
     ResultTable::default()
         .texts("workflow_id", rows.iter().map(|(workflow_id, _)| Some(*workflow_id)))
         .texts("step", rows.iter().map(|(_, found)| Some(&*found.step)))

@@ -31,7 +31,7 @@ const RUN_COLUMNS: [&str; 15] = [
 ];
 
 /// The columns of `steps` that the job looks at.
-const STEP_COLUMNS: [&str; 27] = [
+const STEP_COLUMNS: [&str; 28] = [
     steps::RUN_ID,
     steps::WORKFLOW_ID,
     steps::WORKFLOW_TYPE,
@@ -39,6 +39,7 @@ const STEP_COLUMNS: [&str; 27] = [
     steps::STEP_TYPE,
     steps::ATTEMPT,
     steps::DEPENDS_ON,
+    steps::PARENT_STEP_ID,
     steps::STARTED_AT,
     steps::ENDED_AT,
     steps::DURATION_MS,
@@ -62,7 +63,7 @@ const STEP_COLUMNS: [&str; 27] = [
 ];
 
 /// Lists and hashes that cost much to read and that scores do not look at.
-const NOT_SCORED: [&str; 2] = [steps::DEPENDS_ON, steps::CACHE_KEY];
+const NOT_SCORED: [&str; 3] = [steps::DEPENDS_ON, steps::PARENT_STEP_ID, steps::CACHE_KEY];
 static SCORED_COLUMNS: LazyLock<Vec<&str>> =
     LazyLock::new(|| STEP_COLUMNS.into_iter().filter(|name| !NOT_SCORED.contains(name)).collect());
 

@@ -107,6 +107,8 @@ pub struct Day {
     pub steps: Executions,
     /// What each step attempt declares to depend on, in step with `steps`; null = unknown.
     pub depends_on: ListChunked,
+    /// The span that each step attempt is nested in, in step with `steps`.
+    pub parent_step_id: StringChunked,
     /// Code of the arm of each run, or [`UNKNOWN`].
     pub run_variant: Vec<u32>,
     /// Code of the experiment of each run, or [`UNKNOWN`].
@@ -149,6 +151,7 @@ pub fn day(run_table: &Runs, step_table: &Steps, as_of_us: i64) -> Result<Day> {
         run_variant: codes(&run_frame, runs::VARIANT, &mut vocabulary)?,
         run_experiment: codes(&run_frame, runs::EXPERIMENT_ID, &mut vocabulary)?,
         depends_on: step_frame.column(steps::DEPENDS_ON)?.list()?.clone(),
+        parent_step_id: step_frame.column(steps::PARENT_STEP_ID)?.str()?.clone(),
         vocabulary,
         runs: runs_out,
         steps: steps_out,

@@ -96,13 +96,14 @@ fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> (RunGraph, Vec<Gr
             duration_ms,
             start_ms: start_ms(rows, tries, first_us),
             submitted_ms: submitted_ms(rows, tries, first_us),
+            parent: tries.first().and_then(|&row| targets.step(day.parent_step_id.get(row)?)),
             deps,
             cached: tries.iter().any(|&row| rows.cache_hit[row]),
             under: circumstances(day, tries, duration_ms, &mut names),
         });
     }
     if dependencies_known {
-        nodes.iter_mut().for_each(|node| node.submitted_ms = None);
+        nodes.iter_mut().for_each(|node| (node.submitted_ms, node.parent) = (None, None));
     }
     let mut graph = RunGraph {
         run_id: word(day.runs.run[run]).to_owned(),
@@ -191,6 +192,11 @@ impl<'a> Targets<'a> {
             targets.by_process.entry(process.unwrap_or(step_id)).or_default().push(position);
         }
         targets
+    }
+
+    /// Position of the step of this very name.
+    fn step(&self, step_id: &str) -> Option<u32> {
+        self.by_step_id.get(step_id).copied()
     }
 
     /// Positions of what the names stand for, and the names that the run does not hold.

@@ -2,6 +2,7 @@
 
 use super::RunGraph;
 use super::inferred::{Inferred, InferredDependency, infer};
+use super::nested::unnest;
 use super::recording::{Recording, StepCodes};
 use super::replay::{Change, Edits, ReplayError, Scratch, checked_duration, simulate};
 use super::saving::{Saving, both, estimate};
@@ -34,10 +35,10 @@ impl Default for EnsembleParams {
 /// Why the runs of a workflow are not replayed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotReplayable {
-    /// Too few runs whose dependencies are declared, or shown by their times.
+    /// Too few runs whose dependencies are known in any way.
     #[error(
-        "replay needs {needed} runs whose dependencies are declared, or shown by times of submission, start and end; found \
-         {usable} of {total}"
+        "replay needs {needed} runs with declared dependencies, nested spans, or times of submission, start and end that show \
+         what waits for what; found {usable} of {total}"
     )]
     TooFewRuns {
         /// Least number of runs.
@@ -53,14 +54,25 @@ pub enum NotReplayable {
 }
 
 /// The recent runs of one workflow. Slots are the most that any of them was seen to use; where no run has times they are
-/// fitted or bounded run by run ([`Slots`]). Where dependencies were not declared, those are taken that times show
-/// ([`infer`]), and all that are possible as the other bound.
+/// fitted or bounded run by run ([`Slots`]). Where dependencies were not declared, those of nested spans are taken
+/// ([`unnest`]), else those that times show ([`infer`]), and all that are possible as the other bound.
 #[derive(Debug)]
 pub struct Ensemble {
     codes: StepCodes,
     runs: Vec<Prepared>,
-    inferred: Vec<InferredDependency>,
+    dependencies: Dependencies,
     params: EnsembleParams,
+}
+
+/// How it is known what waits for what.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Dependencies {
+    /// Declared by the system that executed the runs.
+    Declared,
+    /// Spans are nested: a parent waits for its children.
+    Nested,
+    /// Shown by times of submission.
+    Inferred(Vec<InferredDependency>),
 }
 
 /// One run of an ensemble, unchanged and changed.
@@ -108,7 +120,14 @@ impl Ensemble {
         if declared.len() >= params.min_runs.max(1) {
             return Ok(Self::of(declared, None, codes, params));
         }
-        let usable = match infer(&recent(graphs, params, |graph| !graph.dependencies_known)) {
+        let undeclared = recent(graphs, params, |graph| !graph.dependencies_known);
+        let unnested: Vec<RunGraph> = undeclared.iter().filter_map(|graph| unnest(graph)).collect();
+        if unnested.len() >= params.min_runs.max(1)
+            && let Ok(ensemble) = Self::from_unnested(&unnested, params)
+        {
+            return Ok(ensemble);
+        }
+        let usable = match infer(&undeclared) {
             Some(inferred) => match Self::from_inferred(&inferred, params) {
                 Ok(ensemble) => return Ok(ensemble),
                 Err(_) => inferred.runs.len(),
@@ -116,6 +135,20 @@ impl Ensemble {
             None => declared.len(),
         };
         Err(NotReplayable::TooFewRuns { needed: params.min_runs.max(1), usable, total: graphs.len() })
+    }
+
+    /// Prepares runs whose dependencies are those of nested spans.
+    ///
+    /// # Errors
+    /// [`NotReplayable::TooFewRuns`] where fewer than `min_runs` can be replayed.
+    pub fn from_unnested(unnested: &[RunGraph], params: EnsembleParams) -> Result<Self, NotReplayable> {
+        let mut codes = StepCodes::default();
+        let recordings = recordings_of(unnested.iter().collect(), &mut codes);
+        if recordings.len() < params.min_runs.max(1) {
+            let (needed, usable, total) = (params.min_runs.max(1), recordings.len(), unnested.len());
+            return Err(NotReplayable::TooFewRuns { needed, usable, total });
+        }
+        Ok(Self { dependencies: Dependencies::Nested, ..Self::of(recordings, None, codes, params) })
     }
 
     /// Prepares runs whose dependencies were inferred.
@@ -136,8 +169,8 @@ impl Ensemble {
             let (needed, usable, total) = (params.min_runs.max(1), shown.len(), inferred.runs.len());
             return Err(NotReplayable::TooFewRuns { needed, usable, total });
         }
-        let inferred = inferred.dependencies.clone();
-        Ok(Self { inferred, ..Self::of(shown, Some(possible), codes, params) })
+        let dependencies = Dependencies::Inferred(inferred.dependencies.clone());
+        Ok(Self { dependencies, ..Self::of(shown, Some(possible), codes, params) })
     }
 
     fn of(
@@ -151,7 +184,7 @@ impl Ensemble {
         possible.iter_mut().for_each(|possible| settle(possible, &mut scratch));
         let mut possible = possible.into_iter().flatten().map(|(_, recording)| recording);
         let prepare = |(run_id, recording)| Prepared::new(run_id, recording, possible.next(), &mut scratch);
-        Self { codes, runs: shown.into_iter().map(prepare).collect(), inferred: Vec::new(), params }
+        Self { codes, runs: shown.into_iter().map(prepare).collect(), dependencies: Dependencies::Declared, params }
     }
 
     /// How many runs are replayed.
@@ -166,16 +199,19 @@ impl Ensemble {
         self.params.level
     }
 
-    /// What its dependencies were inferred from times to be; empty where they were declared.
+    /// How it is known what waits for what.
     #[must_use]
-    pub fn inferred(&self) -> &[InferredDependency] {
-        &self.inferred
+    pub fn dependencies(&self) -> &Dependencies {
+        &self.dependencies
     }
 
     /// Confidence of the least certain dependency that was inferred; none where they were declared.
     #[must_use]
     pub fn inferred_confidence(&self) -> Option<f64> {
-        self.inferred.iter().map(|dependency| dependency.confidence).reduce(f64::min)
+        match &self.dependencies {
+            Dependencies::Declared | Dependencies::Nested => None,
+            Dependencies::Inferred(shown) => shown.iter().map(|one| one.confidence).reduce(f64::min),
+        }
     }
 
     /// Start of the earliest and of the latest run.

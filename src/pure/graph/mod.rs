@@ -3,6 +3,7 @@
 mod critical_path;
 mod ensemble;
 mod inferred;
+mod nested;
 mod recording;
 mod redraw;
 mod replay;
@@ -14,8 +15,9 @@ mod upstream;
 mod validate;
 
 pub use critical_path::{CriticalPath, critical_path};
-pub use ensemble::{Ensemble, EnsembleParams, NotReplayable, RunReplay};
+pub use ensemble::{Dependencies, Ensemble, EnsembleParams, NotReplayable, RunReplay};
 pub use inferred::{Inferred, InferredDependency, Relation, infer};
+pub use nested::unnest;
 pub(crate) use recording::{Recording, Times};
 pub use redraw::Redraw;
 pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
@@ -43,7 +45,8 @@ pub struct RunGraph {
     pub started_us: i64,
     /// Recorded end-to-end time of the run's steps without the queue before the first, if times are known.
     pub makespan_ms: Option<f64>,
-    /// Whether dependencies were declared; where they were not, [`infer`] tells which ones times show.
+    /// Whether dependencies were declared. Where they were not, [`unnest`] makes them of nested spans, and [`infer`] tells
+    /// which ones times show.
     pub dependencies_known: bool,
     /// The executions.
     pub nodes: Vec<Node>,
@@ -67,7 +70,8 @@ pub struct RunOutcome {
 /// One step of one run, its attempts taken together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Name within the run (`process/index` for one task of many); empty for a gate, which only gathers dependencies.
+    /// Name within the run (`process/index` for one task of many); empty for what is no execution of its own: a gate, which
+    /// only gathers dependencies, or a later part of a span.
     pub step_id: Arc<str>,
     /// The derived step (`step_id` up to its first `/`).
     pub step: Arc<str>,
@@ -77,6 +81,8 @@ pub struct Node {
     pub start_ms: Option<f64>,
     /// When it was given to whoever executes it, on the same clock; kept where dependencies are unknown.
     pub submitted_ms: Option<f64>,
+    /// Index of the span that this is nested in, where spans are what was recorded; kept where dependencies are unknown.
+    pub parent: Option<u32>,
     /// Indices into [`RunGraph::nodes`] of what must end before this starts.
     pub deps: Vec<u32>,
     /// Answered from a cache: its times are not this run's.
@@ -111,10 +117,10 @@ impl RunGraph {
 }
 
 impl Node {
-    /// Whether it is no execution, but only gathers the dependencies of many for many.
+    /// Whether it is an execution, and no gate or later part of one.
     #[must_use]
-    pub fn is_gate(&self) -> bool {
-        self.step_id.is_empty()
+    pub fn is_execution(&self) -> bool {
+        !self.step_id.is_empty()
     }
 
     /// What it took in this run: nothing where the answer came from a cache.

@@ -77,9 +77,9 @@ fn add(graph: &RunGraph, steps: &mut BTreeMap<Arc<str>, Sums>) -> Result<(), Rep
     let (ready_ms, start_ms) = starts(graph, &topology, &durations_ms);
     let slacks_ms = slacks(graph, &topology, &durations_ms);
     let mut tightest: BTreeMap<&Arc<str>, f64> = BTreeMap::new();
-    for (id, node) in graph.nodes.iter().enumerate().filter(|(_, node)| !node.is_gate()) {
+    for (id, node) in graph.nodes.iter().enumerate() {
         let sums = steps.entry(Arc::clone(&node.step)).or_default();
-        sums.n_executions += 1;
+        sums.n_executions += usize::from(node.is_execution());
         sums.duration_ms += durations_ms[id];
         if node.start_ms.is_some() && !node.cached {
             sums.n_waits += 1;

@@ -1,7 +1,7 @@
 //! Steps that need nothing from each other and still take turns.
 
 use super::{Finding, Scene, percent, severity_by_impact};
-use crate::graph::{Change, Ensemble, NotReplayable, Recording, Saving, Scratch, Times};
+use crate::graph::{Change, Dependencies, Ensemble, NotReplayable, Recording, Saving, Scratch, Times};
 use crate::series::Metric;
 
 /// Overlaps below this share of the shorter one are clock error.
@@ -57,8 +57,8 @@ impl Stage {
 /// all that was ever seen.
 pub(crate) fn turns(ensemble: &Ensemble, min_runs: usize) -> Vec<Turns> {
     let n_steps = ensemble.steps().len();
-    // Where dependencies are inferred, nothing says that there is none between two steps.
-    let may_look = n_steps <= MAX_STEPS && ensemble.inferred().is_empty();
+    // Where dependencies are not declared, nothing says that there is none between two steps.
+    let may_look = n_steps <= MAX_STEPS && *ensemble.dependencies() == Dependencies::Declared;
     let Some(slots) = ensemble.observed_slots().filter(|slots| *slots > 1 && may_look) else {
         return Vec::new();
     };

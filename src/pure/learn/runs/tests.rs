@@ -55,6 +55,7 @@ impl World {
                 duration_ms,
                 start_ms: Some(start_ms),
                 submitted_ms: None,
+                parent: None,
                 deps: deps.to_vec(),
                 cached: false,
                 under: Circumstances { provider: Some(0), input_bytes: Some(size), ..Circumstances::default() },
