@@ -98,3 +98,60 @@ async fn what_can_not_be_is_refused() {
     let undeclared = folder.replay(&[]).await.unwrap_err().to_string();
     assert!(undeclared.contains("none of its 1 runs can be replayed"), "{undeclared}");
 }
+
+/// Eight runs of which nobody declared what waits for what: align is submitted 1 s after fetch ends, and so is index; join
+/// after align.
+fn undeclared() -> String {
+    let mut text = "run_id,workflow_id,step_id,started_at,ended_at,queue_ms,status\n".to_owned();
+    for run in 0..8 {
+        let fetched = 60 + 7 * run;
+        let aligned = fetched + 91 + 5 * run;
+        let rows = [
+            ("fetch", 0, fetched),
+            ("align", fetched + 1, aligned),
+            ("index", fetched + 1, fetched + 30),
+            ("join", aligned + 1, aligned + 20),
+        ];
+        for (step, start, end) in rows {
+            let at = |second: i32| format!("2026-01-{:02}T00:{:02}:{:02}Z", run + 1, second / 60, second % 60);
+            text.push_str(&format!("r{run},wf,{step},{},{},0,succeeded\n", at(start), at(end)));
+        }
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_times_show_stands_in_for_what_nobody_declared() {
+    let folder = Folder::new();
+    std::fs::write(folder.path("steps.csv"), undeclared()).unwrap();
+    let shown = folder.path("shown.csv");
+    let unchanged = folder.changed_s(&["--inferred", &shown]).await;
+    let faster = folder.changed_s(&["--speedup", "align=0.5"]).await;
+    assert!(unchanged - faster > 40.0, "{unchanged} {faster}");
+    let table = folder.read("shown.csv");
+    let words = |column: &str| {
+        let found = table.words(column).unwrap();
+        found.codes.iter().map(|code| found.words[*code as usize].clone()).collect::<Vec<_>>()
+    };
+    let pairs: Vec<(String, String)> = words("waits_for").into_iter().zip(words("step")).collect();
+    let pair = |before: &str, after: &str| (before.to_owned(), after.to_owned());
+    assert_eq!(pairs, [pair("fetch", "align"), pair("fetch", "index"), pair("align", "join")]);
+    assert!(table.numbers("confidence").unwrap().iter().all(|confidence| (0.99..=1.0).contains(confidence)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_parent_waits_for_its_children() {
+    let folder = Folder::new();
+    let mut text = "run_id,workflow_id,step_id,parent_step_id,started_at,ended_at,status\n".to_owned();
+    for run in 0..6 {
+        for (step, parent, start, end) in [("front", "", 0, 50), ("stock", "front", 5, 25), ("price", "front", 30, 45)]
+        {
+            let at = |second: i32| format!("2026-01-{:02}T00:00:{second:02}Z", run + 1);
+            text.push_str(&format!("r{run},shop,{step},{parent},{},{},succeeded\n", at(start), at(end)));
+        }
+    }
+    std::fs::write(folder.path("steps.csv"), text).unwrap();
+    for (change, seconds) in [("stock=1", 50.0), ("stock=0.5", 40.0), ("front=0", 35.0)] {
+        assert!((folder.changed_s(&["--speedup", change]).await - seconds).abs() < 1e-6, "{change}");
+    }
+}
