@@ -6,7 +6,7 @@ use super::nested::unnest;
 use super::recording::{Recording, StepCodes};
 use super::replay::{Change, Edits, ReplayError, Scratch, checked_duration, simulate};
 use super::saving::{Saving, both, estimate};
-use super::slots::{Regime, Slots, slots_of};
+use super::slots::{Regime, slots_of};
 use crate::units::Level;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ pub enum NotReplayable {
 }
 
 /// The recent runs of one workflow. Slots are the most that any of them was seen to use; where no run has times they are
-/// fitted or bounded run by run ([`Slots`]). Where dependencies were not declared, those of nested spans are taken
+/// fitted or bounded run by run ([`super::Slots`]). Where dependencies were not declared, those of nested spans are taken
 /// ([`unnest`]), else those that times show ([`infer`]), and all that are possible as the other bound.
 #[derive(Debug)]
 pub struct Ensemble {
@@ -331,18 +331,37 @@ impl Ensemble {
     }
 }
 
-impl Prepared {
-    fn new(run_id: String, recording: Recording, held_most: Option<Recording>, scratch: &mut Scratch) -> Self {
-        let (low, high) = match &recording.times {
-            Some(_) => Slots::Observed(recording.slots),
-            None => slots_of(&recording, scratch),
+/// Slots explain how a run went where its replay comes as near as this to the recording.
+const EXPLAINED_RATIO: f64 = 1.05;
+
+impl Scenario {
+    fn new(recording: &Recording, regime: Regime, scratch: &mut Scratch) -> Self {
+        let base_ms = simulate(recording, &Edits::default(), regime, scratch);
+        Self { regime, base_ms, end_to_end_ms: base_ms.max(recording.recorded_ms.unwrap_or(0.0)) }
+    }
+
+    /// With the slots that were seen. Where these don't explain how the run went (a cluster's queue is shared with others, and
+    /// its machines come and go), its waits are kept as they were.
+    fn observed(recording: &mut Recording, scratch: &mut Scratch) -> Self {
+        let by_slots = Self::new(recording, Regime::of_slots(Some(recording.slots)), scratch);
+        let off = recording.recorded_ms.map_or(0.0, |ms| (by_slots.base_ms / ms).ln().abs());
+        if off <= EXPLAINED_RATIO.ln() {
+            return by_slots;
         }
-        .scenarios();
-        let mut scenario = |recording: &Recording, regime| {
-            let base_ms = simulate(recording, &Edits::default(), regime, scratch);
-            Scenario { regime, base_ms, end_to_end_ms: base_ms.max(recording.recorded_ms.unwrap_or(0.0)) }
-        };
-        let scenarios = [scenario(&recording, low), scenario(held_most.as_ref().unwrap_or(&recording), high)];
+        recording.keep_waits();
+        Self::new(recording, Regime::of_slots(None), scratch)
+    }
+}
+
+impl Prepared {
+    fn new(run_id: String, mut recording: Recording, mut held_most: Option<Recording>, scratch: &mut Scratch) -> Self {
+        if recording.times.is_some() {
+            let shown = Scenario::observed(&mut recording, scratch);
+            let possible = held_most.as_mut().map(|recording| Scenario::observed(recording, scratch));
+            return Self { run_id, recording, held_most, scenarios: [shown, possible.unwrap_or(shown)] };
+        }
+        let (low, high) = slots_of(&recording, scratch).scenarios();
+        let scenarios = [low, high].map(|regime| Scenario::new(&recording, regime, scratch));
         Self { run_id, recording, held_most, scenarios }
     }
 
@@ -508,5 +527,28 @@ mod tests {
         assert_eq!(refused, NotReplayable::TooFewRuns { needed: 5, usable: 4, total: 6 });
         let since = ensemble(&runs(9)).unwrap().saving_since(7, &[], &mut Scratch::default()).unwrap_err();
         assert_eq!(since, NotReplayable::TooFewRuns { needed: 5, usable: 2, total: 9 });
+    }
+
+    #[test]
+    fn waits_that_slots_do_not_explain_stay_as_they_were() {
+        // Sixty tasks, all ready at once, that a shared cluster starts whenever it likes.
+        let start = |at: u64| (at * 7_919 % 1_000) as f64;
+        let names: Vec<String> = (0..60).map(|at| format!("a/{at}")).collect();
+        let tasks: Vec<(&str, f64, f64, &[u32])> = (0..60)
+            .map(|at| (names[at as usize].as_str(), start(at), 30.0 + (at % 9) as f64 * 12.0, &[][..]))
+            .collect();
+        let runs: Vec<RunGraph> = (0..5).map(|_| timed(&tasks)).collect();
+        let mut recording = Recording::new(&runs[0], &mut StepCodes::default()).unwrap();
+        let by_slots = Regime::of_slots(Some(recording.slots));
+        let replayed_ms = simulate(&recording, &Edits::default(), by_slots, &mut Scratch::default());
+        assert!(
+            replayed_ms > EXPLAINED_RATIO * recording.recorded_ms.unwrap(),
+            "{replayed_ms} {:?}",
+            recording.recorded_ms
+        );
+        recording.keep_waits();
+        let kept_ms = simulate(&recording, &Edits::default(), Regime::of_slots(None), &mut Scratch::default());
+        assert!((kept_ms - recording.recorded_ms.unwrap()).abs() < 1e-9);
+        assert!(ensemble(&runs).unwrap().replay_error() < 1e-9);
     }
 }

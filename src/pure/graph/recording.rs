@@ -132,6 +132,15 @@ impl Recording {
         }
     }
 
+    /// Takes every wait for one that lasts as long whatever else happens.
+    pub(crate) fn keep_waits(&mut self) {
+        let Some(times) = &self.times else { return };
+        self.lags_ms.fill(0.0);
+        for (id, delay) in self.delays_ms.iter_mut().enumerate() {
+            *delay = if self.cached[id] { 0.0 } else { (times.start_ms[id] - times.ready_ms[id]).max(0.0) };
+        }
+    }
+
     /// Numbers in 0-1 that spread evenly over runs (Weyl's sequence): those below a share are that share, without the luck of
     /// draws.
     pub(crate) fn evenly(&self) -> f64 {
