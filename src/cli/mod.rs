@@ -5,6 +5,7 @@ pub mod anomalies;
 pub mod backtest;
 pub mod change_points;
 pub mod changes;
+mod evidence;
 pub mod experiment;
 pub mod forecast;
 pub mod ingest;

@@ -1,5 +1,6 @@
 //! `paceline recommend list|show`: published recommendations in the terminal.
 
+use super::evidence;
 use super::output::{Format, print, table};
 use super::results::{Results, ResultsArgs, by_id, published};
 use crate::error::{Error, Result};
@@ -73,9 +74,8 @@ pub async fn recommend(args: &RecommendArgs) -> Result<u8> {
     Ok(0)
 }
 
-async fn read(args: &ResultsArgs, keep: impl Fn(&RecommendationRow) -> bool) -> Result<Vec<RecommendationRow>> {
-    let results: Results = args.open().await?;
-    let mut rows = published(all(&results.store, results.as_of, keep).await?, "recommendations", &results)?;
+async fn read(results: &Results, keep: impl Fn(&RecommendationRow) -> bool) -> Result<Vec<RecommendationRow>> {
+    let mut rows = published(all(&results.store, results.as_of, keep).await?, "recommendations", results)?;
     rows.sort_by_key(|row: &RecommendationRow| row.rank);
     Ok(rows)
 }
@@ -84,7 +84,7 @@ async fn list(args: &ListArgs) -> Result<()> {
     let ListArgs { results, workflow, category, limit, format } = args;
     let is_asked = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
     let keep = |row: &RecommendationRow| is_asked(workflow, &row.workflow_id) && is_asked(category, &row.category);
-    let mut rows = read(results, keep).await?;
+    let mut rows = read(&results.open().await?, keep).await?;
     rows.truncate(limit.unwrap_or(usize::MAX));
     print(&match format {
         Format::Json => json(&rows.iter().map(Recommendation::of).collect::<Vec<_>>())?,
@@ -130,17 +130,18 @@ fn right_aligned(header: &[&str], mut rows: Vec<Vec<String>>, columns: &[usize])
 
 async fn show(args: &ShowArgs) -> Result<()> {
     let ShowArgs { id, results, format } = args;
-    let found = read(results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
+    let opened = results.open().await?;
+    let found = read(&opened, |row| row.recommendation_id.starts_with(id.as_str())).await?;
     let row = &by_id(found, id, |row| row.recommendation_id.clone(), "recommendation", "recommend")?;
     print(&match format {
         Format::Json => json(&Recommendation::of(row))?,
-        Format::Table => shown(row),
+        Format::Table => shown(row, &evidence::sentences(&opened, &row.evidence).await?),
     })
 }
 
-/// One recommendation in lines.
+/// One recommendation in lines; `evidence`: what each row that it cites says.
 #[must_use]
-pub fn shown(row: &RecommendationRow) -> String {
+pub fn shown(row: &RecommendationRow, evidence: &[String]) -> String {
     let interval =
         |lower, upper, unit| format!("{}, {} interval", format::range(lower, upper, unit), format::level(row.level));
     let mut lines = vec![
@@ -183,7 +184,7 @@ pub fn shown(row: &RecommendationRow) -> String {
     }
     lines.push(format!("status       {}", format::words(&row.status)));
     lines.extend(action_lines(&row.actions.0));
-    lines.extend(row.evidence.iter().map(|evidence| format!("evidence     {}", format::printable(evidence))));
+    lines.extend(evidence.iter().map(|evidence| format!("evidence     {evidence}")));
     lines.join("\n")
 }
 
@@ -191,15 +192,21 @@ fn action_lines(actions: &str) -> Vec<String> {
     let Ok(Value::Array(actions)) = serde_json::from_str::<Value>(actions) else {
         return vec![format!("actions      {}", format::printable(actions))];
     };
-    let line = |action: &Value| {
-        let text = |key: &str| match action.get(key) {
-            None | Some(Value::Null) => "unknown".to_owned(),
-            Some(Value::String(text)) => format::printable(text),
-            Some(other) => format::printable(&other.to_string()),
-        };
-        format!("action       {} {}: {} → {}", text("op"), text("path"), text("from"), text("to"))
+    let text = |action: &Value, key: &str| match action.get(key) {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(format::printable(text)),
+        Some(other) => Some(format::printable(&other.to_string())),
     };
-    actions.iter().map(line).collect()
+    let part = |action: &Value, key: &str| text(action, key).unwrap_or_else(|| "unknown".to_owned());
+    let done = |action: &Value| {
+        let [op, path, from, to] = ["op", "path", "from", "to"].map(|key| part(action, key));
+        format!("action       {op} {path}: {from} → {to}")
+    };
+    let undone = |action: &Value| match text(action, "from") {
+        Some(from) => format!("undo         set {} back to {from}", part(action, "path")),
+        None => format!("undo         put {} back to what it was, or take it out", part(action, "path")),
+    };
+    actions.iter().map(done).chain(actions.iter().rev().map(undone)).collect()
 }
 
 /// A recommendation as programs read it: the columns of the table, with the actions as JSON.

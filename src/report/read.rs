@@ -3,9 +3,9 @@
 use crate::error::{Error, Result};
 use crate::publish::parquet::read_table;
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow,
-    ForecastRow, Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow, SpreadChangeRow, TableSpec,
-    TrendRow,
+    AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow,
+    ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow,
+    SpreadChangeRow, TableSpec, TrendRow,
 };
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
@@ -167,6 +167,25 @@ readable!(AnomalyRow {
     expected_upper,
     level,
     reasons,
+});
+readable!(BaselineRow {
+    workflow_id,
+    workflow_type,
+    step,
+    metric,
+    unit,
+    value,
+    value_lower,
+    value_upper,
+    level,
+    spread,
+    normal_lower,
+    normal_upper,
+    normal_level,
+    method,
+    sample_size,
+    regime_started_at,
+    version,
 });
 readable!(BottleneckRow {
     rank,

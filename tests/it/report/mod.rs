@@ -257,8 +257,11 @@ fn recommendations_in_the_terminal() {
             "    2  rec-000000000002  nightly␛[2J  two␊lines                             18 m 20 s  12 m 50 s to 22 m  low     low    70 %  open",
         ]
     );
-    let one = shown(&hostile).replace('\u{a0}', " ");
+    let one = shown(&hostile, &["bottlenecks:b1: high, slow".to_owned()]).replace('\u{a0}', " ");
     assert!(one.contains("action       set /steps/load/resources/cpu: 4 → 8") && !one.contains('\u{1b}'), "{one}");
+    assert!(one.contains("undo         set /steps/load/resources/cpu back to 4"), "{one}");
+    assert!(one.contains("undo         put /steps/load/cache back to what it was, or take it out"), "{one}");
+    assert!(one.contains("evidence     bottlenecks:b1: high, slow"), "{one}");
 }
 
 /// A Python that has what the notebooks need; `PACELINE_PYTHON` names one that is not first in PATH.
