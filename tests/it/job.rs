@@ -206,10 +206,27 @@ async fn what_was_planted_is_found() {
     assert!(has("web-ci", "install", "CACHING"), "{kinds:?}");
     assert!(has("web-ci", "unit", "PARALLEL_PROCESSING"), "{kinds:?}");
     assert!(has("support-agent", "provider", "PROVIDER_SELECTION"), "{kinds:?}");
+    evidence_is_told(&place).await;
     // Not asserted: one of its executions failed and another used six times the usual memory, for either of which the
     // rule leaves a request alone.
     let lowered = has("rnaseq-daily", "SORT.memory_mb", "RESOURCE_ALLOCATION");
     eprintln!("over-requested memory: {}", if lowered { "found" } else { "left alone" });
+}
+
+/// Every row that the first recommendations cite is read and told.
+async fn evidence_is_told(place: &Workplace) {
+    let results = place.store("results").url().to_string();
+    let listed = place.command(&["recommend", "list", "--format", "json", "--results", &results]).output().unwrap();
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    for one in listed.as_array().unwrap() {
+        let id = one["recommendation_id"].as_str().unwrap();
+        let shown = place.command(&["recommend", "show", id, "--results", &results]).output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let cited = shown.lines().filter(|line| line.starts_with("evidence"));
+        let mut untold = cited.filter(|line| !line.contains(": ") && !line.contains("rollups:"));
+        assert_eq!(untold.next(), None, "{shown}");
+        assert!(shown.contains("undo  "), "{shown}");
+    }
 }
 
 /// The planted ones, to the day; none that nothing planted explains.
