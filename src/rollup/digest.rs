@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Grows whenever the meaning or the layout of a digest changes: older digests are made anew.
-const FORMAT: u32 = 12;
+const FORMAT: u32 = 13;
 
 /// A file of the lake as it was when the digest was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

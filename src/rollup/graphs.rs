@@ -137,10 +137,12 @@ fn last_try(rows: &Executions, tries: &[usize]) -> usize {
     tries.iter().copied().max_by_key(|&row| rows.attempt[row]).unwrap_or_default()
 }
 
-fn circumstances(day: &Day, tries: &[usize], elapsed_ms: f64, names: &mut Names) -> Circumstances {
+fn circumstances<'a>(day: &'a Day, tries: &'a [usize], elapsed_ms: f64, names: &mut Names) -> Circumstances {
     let (rows, last) = (&day.steps, last_try(&day.steps, tries));
     let last_ms = if tries.len() > 1 { rows.duration_ms[last] } else { elapsed_ms };
     let retried_ms = elapsed_ms - last_ms;
+    let before_last =
+        |column: &'a [f64]| tries.iter().filter(move |&&row| row != last).filter_map(|&row| known(column[row]));
     Circumstances {
         provider: names.position(day.vocabulary.word(rows.provider[last])),
         platform: names.position(day.vocabulary.word(rows.platform[last])),
@@ -148,6 +150,8 @@ fn circumstances(day: &Day, tries: &[usize], elapsed_ms: f64, names: &mut Names)
         tokens_in: known(rows.tokens_in[last]),
         retried_ms: if retried_ms > 0.0 { retried_ms } else { 0.0 },
         paused_ms: paused_ms(rows, tries, elapsed_ms),
+        longest_retried_ms: before_last(&rows.duration_ms).fold(0.0, f64::max),
+        retried_usd: before_last(&rows.cost_usd).sum(),
     }
 }
 

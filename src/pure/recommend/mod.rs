@@ -23,6 +23,7 @@
 mod algorithm;
 mod caching;
 mod load;
+mod money;
 mod parallel;
 mod params;
 mod portfolio;

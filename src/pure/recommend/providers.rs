@@ -8,7 +8,8 @@
 //! step's durations on the old provider multiplied by the time ratio.
 
 use super::Case;
-use super::proposal::{Draft, Money, Proposal, Terms, set, weights};
+use super::money::Money;
+use super::proposal::{Draft, Proposal, Terms, set, weights};
 use crate::compare::Comparison;
 use crate::detect::bottlenecks::percent;
 use crate::graph::{Change, Ensemble, Saving, Scratch};

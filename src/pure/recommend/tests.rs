@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod costs;
+
 use super::*;
 use crate::detect::bottlenecks::planted::{NOTHING, Shown, World, noisy};
 use crate::detect::bottlenecks::{BottleneckParams, bottlenecks};

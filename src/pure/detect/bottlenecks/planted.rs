@@ -4,7 +4,7 @@
 
 use crate::analysis::Analysis;
 use crate::detect::{Baseline, ChangePoint};
-use crate::graph::RunGraph;
+use crate::graph::{Node, RunGraph};
 use crate::keys::{Asked, KeyStream};
 use crate::samples::{Samples, UNKNOWN};
 use crate::series::{Metric, SeriesKey};
@@ -14,6 +14,7 @@ use crate::units::{DAY_US, Interval, Level};
 #[derive(Clone, Copy)]
 pub(crate) struct Shown {
     pub(crate) provider: Option<&'static str>,
+    pub(crate) platform: Option<&'static str>,
     pub(crate) attempt: u16,
     pub(crate) input_bytes: f64,
     pub(crate) output_bytes: f64,
@@ -22,11 +23,13 @@ pub(crate) struct Shown {
     pub(crate) cpu_pct: f64,
     pub(crate) cpu_request: f64,
     pub(crate) cost_usd: f64,
+    pub(crate) tokens: f64,
     pub(crate) cache_key: u64,
 }
 
 pub(crate) const NOTHING: Shown = Shown {
     provider: None,
+    platform: None,
     attempt: 1,
     input_bytes: f64::NAN,
     output_bytes: f64::NAN,
@@ -35,6 +38,7 @@ pub(crate) const NOTHING: Shown = Shown {
     cpu_pct: f64::NAN,
     cpu_request: f64::NAN,
     cost_usd: f64::NAN,
+    tokens: f64::NAN,
     cache_key: 0,
 };
 
@@ -53,9 +57,13 @@ impl World {
             let mut graph = run(day);
             graph.run_id = format!("run{day:03}");
             graph.started_us = i64::try_from(day).unwrap() * DAY_US;
+            let shown_of = |node: &Node| shown(day, &node.step);
+            let spent =
+                |node: &Node| Some(shown_of(node).cost_usd + node.under.retried_usd).filter(|usd| usd.is_finite());
+            graph.outcome.cost_usd = graph.nodes.iter().filter_map(spent).reduce(|sum, usd| sum + usd);
             for node in &graph.nodes {
                 let start_us = graph.started_us + (node.start_ms.unwrap_or(0.0) * 1e3) as i64;
-                world.sample(&graph.workflow_id, &node.step, start_us, node.duration_ms, shown(day, &node.step));
+                world.sample(&graph.workflow_id, &node.step, start_us, node.duration_ms, shown_of(node));
             }
             world.graphs.push(graph);
         }
@@ -65,14 +73,14 @@ impl World {
     fn sample(&mut self, workflow: &str, step: &str, started_us: i64, duration_ms: f64, shown: Shown) {
         let Samples { vocabulary, .. } = &mut self.samples;
         let (workflow, step) = (vocabulary.intern(workflow), vocabulary.intern(step));
-        let provider = vocabulary.intern_opt(shown.provider);
+        let (provider, platform) = (vocabulary.intern_opt(shown.provider), vocabulary.intern_opt(shown.platform));
         let all = &mut self.samples;
         all.workflow_id.push(workflow);
         all.workflow_type.push(workflow);
         all.step.push(step);
         all.step_type.push(UNKNOWN);
         all.provider.push(provider);
-        all.platform.push(UNKNOWN);
+        all.platform.push(platform);
         all.attempt.push(shown.attempt);
         all.started_us.push(started_us);
         all.ended_us.push(started_us + (duration_ms * 1e3) as i64);
@@ -84,7 +92,7 @@ impl World {
         all.duration_ms.push(duration_ms);
         all.memory_mb.push(shown.memory_mb);
         all.cpu_pct.push(shown.cpu_pct);
-        all.tokens.push(f64::NAN);
+        all.tokens.push(shown.tokens);
         all.cost_usd.push(shown.cost_usd);
         all.network_bytes.push(f64::NAN);
         all.api_calls.push(f64::NAN);
