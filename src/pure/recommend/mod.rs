@@ -8,6 +8,7 @@
 //! |---|---|---|---|---|---|---|
 //! | `RESOURCE_ALLOCATION` | lower a request | cost | 0.9 | low | medium | 0.8 |
 //! | | raise memory at its limit | reliability | 0.9 | low | low | 0.8 |
+//! | | time out what hangs | best_practices | 0.9 | low | medium | 0.7 |
 //! | `PROVIDER_SELECTION` | switch | performance or cost, where more is gained | 0.7 | medium | medium | 0.6 |
 //! | `CACHING` | keep results | performance | 0.8 | medium | low | 0.7 |
 //! | `PARALLEL_PROCESSING` | side by side | parallelization | 0.6 | medium | medium | 0.6 |
@@ -15,13 +16,15 @@
 //! | `ALGORITHM_OPTIMIZATION` | undo a slowdown | performance | 0.6 | medium | low | 0.5 |
 //! | | linear growth | best_practices | 0.4 | high | medium | 0.4 |
 //! | | no retries | reliability | 0.5 | medium | low | 0.5 |
+//! | | no failed runs | reliability | 0.5 | medium | low | 0.5 |
 //! | `LOAD_BALANCING` | longest path first | performance | 0.7 | low | low | 0.6 |
 //!
-//! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are unknown: there only requests
-//! for memory and CPU are proposed, which need no replay.
+//! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are unknown: there only
+//! what needs no replay is proposed: requests for memory and CPU, timeouts, and what saves money alone.
 
 mod algorithm;
 mod caching;
+mod failed_runs;
 mod load;
 mod money;
 mod parallel;
@@ -32,6 +35,7 @@ mod providers;
 mod rank;
 mod reliability;
 mod resources;
+mod timeouts;
 
 pub use params::{Caching, LoadBalancing, Parallel, Params, Providers, Resources};
 pub use proposal::Proposal;
@@ -196,7 +200,8 @@ pub fn propose(inputs: &Inputs<'_>, params: &Params) -> Vec<Proposal> {
 }
 
 fn rules(case: &Case<'_>) -> Vec<Proposal> {
-    let mut proposals = resources::propose(case);
+    let mut proposals: Vec<Proposal> =
+        [resources::propose, failed_runs::propose, timeouts::propose].into_iter().flat_map(|rule| rule(case)).collect();
     let Some(ensemble) = case.ensemble else { return proposals };
     let mut scratch = Scratch::default();
     let rules = [

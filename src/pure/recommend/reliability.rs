@@ -15,7 +15,7 @@ const RETRIED_LEVEL: f64 = 0.9;
 /// Fewer retries are anecdotes.
 const MIN_RETRIES: usize = 5;
 
-const TERMS: Terms = Terms {
+pub(super) const TERMS: Terms = Terms {
     kind: "ALGORITHM_OPTIMIZATION",
     category: "reliability",
     feasibility: 0.5,

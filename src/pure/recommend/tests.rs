@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod costs;
+mod failures;
 
 use super::*;
 use crate::detect::bottlenecks::planted::{NOTHING, Shown, World, noisy};
