@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A name and its code: what is in order of names is given new codes in an order that does not depend on that of rows.
 type Named<'a> = (&'a str, u32);
+/// Runs of a workflow that succeeded, and those that failed by the step at which they did.
+type OfWorkflow<'a> = (Outlay, BTreeMap<Named<'a>, Outlay>);
 
 /// One entry a workflow, by its name; codes are those that `recode` gives.
 #[must_use]
@@ -16,29 +18,24 @@ pub(super) fn day_outcomes(day: &Day, mut recode: impl FnMut(u32) -> u32) -> Vec
     let runs = &day.runs;
     let named = |code: u32| (day.vocabulary.word(code).unwrap_or_default(), code);
     let (failed_at, costs_usd) = (failed_at(day), costs_by_run(day));
-    let mut succeeded: BTreeMap<Named<'_>, Outlay> = BTreeMap::new();
-    let mut failed: BTreeMap<Named<'_>, BTreeMap<Named<'_>, Outlay>> = BTreeMap::new();
+    let mut by_workflow: BTreeMap<Named<'_>, OfWorkflow<'_>> = BTreeMap::new();
     for i in 0..runs.len() {
-        let workflow = named(runs.workflow_id[i]);
-        let of_workflow = succeeded.entry(workflow).or_default();
-        match runs.status[i] {
-            Status::Succeeded => of_workflow.add(runs.duration_ms[i], costs_usd[i]),
-            Status::Failed => {
-                let step = named(failed_at.get(&runs.run[i]).copied().unwrap_or(UNKNOWN));
-                let at_step = failed.entry(workflow).or_default().entry(step).or_default();
-                at_step.add(runs.duration_ms[i], costs_usd[i]);
-            }
-            Status::Cancelled | Status::Running => {}
-        }
+        let (succeeded, failed) = by_workflow.entry(named(runs.workflow_id[i])).or_default();
+        let step = || named(failed_at.get(&runs.run[i]).copied().unwrap_or(UNKNOWN));
+        let outlay = match runs.status[i] {
+            Status::Succeeded => succeeded,
+            Status::Failed => failed.entry(step()).or_default(),
+            Status::Cancelled | Status::Running => continue,
+        };
+        outlay.add(runs.duration_ms[i], costs_usd[i]);
     }
     let day_us = runs.bucket_us.iter().min().map_or(0, |first| first.div_euclid(DAY_US) * DAY_US);
-    let entry = |(workflow, succeeded): (Named<'_>, Outlay)| {
-        let workflow_id = recode(workflow.1);
-        let failed = failed.remove(&workflow).unwrap_or_default();
+    let entry = |((_, workflow), (succeeded, failed)): (Named<'_>, OfWorkflow<'_>)| {
+        let workflow_id = recode(workflow);
         let failed = failed.into_iter().map(|((_, step), outlay)| (recode(step), outlay)).collect();
         DayOutcomes { workflow_id, day_us, succeeded, failed }
     };
-    succeeded.into_iter().map(entry).collect()
+    by_workflow.into_iter().map(entry).collect()
 }
 
 /// The step of each failed run whose last try failed first: what failed after it did so because of it, or would have been

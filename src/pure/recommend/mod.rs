@@ -14,16 +14,20 @@
 //! | `PARALLEL_PROCESSING` | side by side | parallelization | 0.6 | medium | medium | 0.6 |
 //! | | more slots | scalability | 0.7 | low | medium | 0.7 |
 //! | `ALGORITHM_OPTIMIZATION` | undo a slowdown | performance | 0.6 | medium | low | 0.5 |
+//! | | undo a rise of cost | cost | 0.6 | medium | low | 0.5 |
 //! | | linear growth | best_practices | 0.4 | high | medium | 0.4 |
 //! | | no retries | reliability | 0.5 | medium | low | 0.5 |
 //! | | no failed runs | reliability | 0.5 | medium | low | 0.5 |
 //! | `LOAD_BALANCING` | longest path first | performance | 0.7 | low | low | 0.6 |
+//! | | less for a slow worker | performance | 0.7 | low | low | 0.6 |
 //!
 //! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are unknown: there only
 //! what needs no replay is proposed: requests for memory and CPU, timeouts, and what saves money alone.
 
 mod algorithm;
+mod balance;
 mod caching;
+mod costs;
 mod failed_runs;
 mod load;
 mod money;
@@ -35,6 +39,8 @@ mod providers;
 mod rank;
 mod reliability;
 mod resources;
+mod rises;
+mod switches;
 mod timeouts;
 
 pub use params::{Caching, LoadBalancing, Parallel, Params, Providers, Resources};
@@ -130,7 +136,7 @@ pub struct Recommendation {
     pub saving_ms_lower: f64,
     /// Interval of `saving_ms`.
     pub saving_ms_upper: f64,
-    /// Money saved per run, where costs are known.
+    /// Money saved per run that succeeds, where costs are known.
     pub saving_usd: Option<f64>,
     /// Interval of `saving_usd`.
     pub saving_usd_lower: Option<f64>,
@@ -200,8 +206,8 @@ pub fn propose(inputs: &Inputs<'_>, params: &Params) -> Vec<Proposal> {
 }
 
 fn rules(case: &Case<'_>) -> Vec<Proposal> {
-    let mut proposals: Vec<Proposal> =
-        [resources::propose, failed_runs::propose, timeouts::propose].into_iter().flat_map(|rule| rule(case)).collect();
+    let unreplayed = [resources::propose, costs::propose, failed_runs::propose, timeouts::propose];
+    let mut proposals: Vec<Proposal> = unreplayed.into_iter().flat_map(|rule| rule(case)).collect();
     let Some(ensemble) = case.ensemble else { return proposals };
     let mut scratch = Scratch::default();
     let rules = [
@@ -211,6 +217,7 @@ fn rules(case: &Case<'_>) -> Vec<Proposal> {
         algorithm::propose,
         reliability::propose,
         load::propose,
+        balance::propose,
     ];
     for rule in rules {
         proposals.extend(rule(case, ensemble, &mut scratch));
