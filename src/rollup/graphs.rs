@@ -246,3 +246,31 @@ fn makespan_ms(nodes: &[Node]) -> Option<f64> {
     }
     last
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::float_cmp, reason = "tests with exact answers")]
+    use super::*;
+    use crate::pure::samples::UNKNOWN;
+
+    #[test]
+    fn tries_before_the_last_are_kept_with_what_they_took_and_cost() {
+        let n = 3;
+        let steps = Executions {
+            attempt: vec![1, 3, 2],
+            duration_ms: vec![10.0, 20.0, 30.0],
+            cost_usd: vec![0.5, 0.25, f64::NAN],
+            provider: vec![UNKNOWN; n],
+            platform: vec![UNKNOWN; n],
+            input_bytes: vec![f64::NAN; n],
+            tokens_in: vec![f64::NAN; n],
+            ..Executions::default()
+        };
+        let day = Day { steps, ..Day::default() };
+        let under = circumstances(&day, &[0, 1, 2], 65.0, &mut Names::default());
+        assert_eq!((under.retried_ms, under.paused_ms), (45.0, 5.0));
+        assert_eq!((under.longest_retried_ms, under.retried_usd), (30.0, 0.5));
+        let under = circumstances(&day, &[1], 20.0, &mut Names::default());
+        assert_eq!((under.retried_ms, under.longest_retried_ms, under.retried_usd), (0.0, 0.0, 0.0));
+    }
+}
