@@ -140,7 +140,7 @@ impl PerformancePrediction {
     }
 }
 
-/// Detection of strange executions.
+/// Detection of strange executions, and of steps that became slower.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BottleneckDetection {
     /// Whether strange executions are looked for.
@@ -149,6 +149,8 @@ pub struct BottleneckDetection {
     pub sensitivity: f64,
     /// Executions that a group needs before anything in it is called strange.
     pub min_samples: u32,
+    /// Percentile of a step's durations by which it is found to have become slower, 1-99.
+    pub threshold_percentile: u8,
 }
 
 impl BottleneckDetection {
@@ -158,6 +160,7 @@ impl BottleneckDetection {
             enabled: section.flag("enabled", true),
             sensitivity: section.positive("sensitivity", 0.1),
             min_samples: section.whole("min_samples", 50, 2..=1_000_000_000),
+            threshold_percentile: section.whole("threshold_percentile", 50, 1..=99),
         }
     }
 }

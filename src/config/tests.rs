@@ -126,6 +126,8 @@ fn each_key_refuses_what_it_cannot_mean() {
         (&format!("{models}.performance_prediction.level"), "1", "strictly between 0 and 1"),
         (&format!("{models}.performance_prediction.accuracy_threshold"), ".nan", "a ratio from 0 to 1"),
         (&format!("{models}.bottleneck_detection.sensitivity"), "0", "a number above 0"),
+        (&format!("{models}.bottleneck_detection.threshold_percentile"), "0.95", "a whole number from 1 to 99"),
+        (&format!("{models}.bottleneck_detection.threshold_percentile"), "100", "a whole number from 1 to 99"),
         (&format!("{models}.bottleneck_detection.min_samples"), "1", "a whole number from 2"),
         (&format!("{capacity}.growth"), "[1, 0]", "factors above 0"),
         (&format!("{capacity}.growth"), "[2, 2]", "each item once"),

@@ -5,7 +5,7 @@ use crate::pure::analysis::AnalysisParams;
 use crate::pure::compare::CompareParams;
 use crate::pure::detect::anomalies::AnomalyParams;
 use crate::pure::detect::baselines::BaselineParams;
-use crate::pure::detect::bottlenecks::BottleneckParams;
+use crate::pure::detect::bottlenecks::{BottleneckParams, Percentile};
 use crate::pure::detect::continuity::Earlier;
 use crate::pure::detect::degradations::DegradationParams;
 use crate::pure::detect::trends::TrendParams;
@@ -103,7 +103,7 @@ impl Settings {
             },
             degradation_severity: alert.severity,
             compare: CompareParams::default(),
-            bottlenecks: BottleneckParams { replay, ..BottleneckParams::default() },
+            bottlenecks: BottleneckParams { replay, percentile: percentile(config), ..BottleneckParams::default() },
             recommend: recommend_params(config, replay),
             experiments: config.experiments.clone(),
         }
@@ -135,6 +135,11 @@ fn features(named: &[Feature]) -> Features {
     }
 }
 
+/// The configuration holds nothing outside 1-99.
+fn percentile(config: &Config) -> Percentile {
+    Percentile::new(config.models.bottleneck_detection.threshold_percentile).unwrap_or_default()
+}
+
 fn recommend_params(config: &Config, replay: EnsembleParams) -> recommend::Params {
     let strategies = &config.optimization;
     let (resources, providers) = (&strategies.resource_allocation, &strategies.provider_selection);
@@ -143,6 +148,7 @@ fn recommend_params(config: &Config, replay: EnsembleParams) -> recommend::Param
     let defaults = recommend::Params::default();
     recommend::Params {
         replay,
+        percentile: percentile(config),
         resources: recommend::Resources {
             enabled: resources.enabled,
             min_cpu_millicores: resources.min_cpu_millicores,

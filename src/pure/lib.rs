@@ -24,6 +24,7 @@ pub mod graph;
 pub mod keys;
 pub mod learn;
 pub mod levels;
+pub mod outcomes;
 pub mod recommend;
 pub mod samples;
 pub mod series;

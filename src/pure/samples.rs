@@ -1,6 +1,7 @@
 //! Executions of steps, column by column, as learning needs them.
 
 use crate::keys::KeyStream;
+use crate::outcomes::DayOutcomes;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -111,10 +112,14 @@ pub struct Samples {
     pub cpu_request: Vec<f64>,
     /// Answered from a cache: such rows never count for durations.
     pub cache_hit: Vec<bool>,
+    /// Of those that are unfinished (see below): still running when last seen. Empty for others.
+    pub is_running: Vec<bool>,
     /// What was asked for under a cache key, by the codes of workflow and step, for steps that have such keys.
     pub keys: BTreeMap<(u32, u32), KeyStream>,
     /// Executions that failed with their memory at the limit, in order of start.
     pub kills: Vec<Kill>,
+    /// What the runs of each workflow came to, oldest day first.
+    pub outcomes: Vec<DayOutcomes>,
     /// Executions that did not come to a good end, or not yet: failed, cancelled, still running. Their codes are words of
     /// the vocabulary above, theirs is empty; `duration_ms` is how long they had lasted when they ended or were last seen,
     /// `ended_us` when that was.

@@ -48,6 +48,22 @@ pub struct Total {
     pub sum_sq: f64,
 }
 
+impl Total {
+    /// What one more run spent; what is not finite is unknown and not counted.
+    pub fn add(&mut self, spent: f64) {
+        if spent.is_finite() {
+            *self = self.merged(Self { n_runs: 1, sum: spent, sum_sq: spent * spent });
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn merged(self, other: Self) -> Self {
+        let n_runs = self.n_runs.saturating_add(other.n_runs);
+        Self { n_runs, sum: self.sum + other.sum, sum_sq: self.sum_sq + other.sum_sq }
+    }
+}
+
 /// What was held while a day went by.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Load {

@@ -142,10 +142,12 @@ fn last_try(rows: &Executions, tries: &[usize]) -> usize {
     tries.iter().copied().max_by_key(|&row| rows.attempt[row]).unwrap_or_default()
 }
 
-fn circumstances(day: &Day, tries: &[usize], elapsed_ms: f64, names: &mut Names) -> Circumstances {
+fn circumstances<'a>(day: &'a Day, tries: &'a [usize], elapsed_ms: f64, names: &mut Names) -> Circumstances {
     let (rows, last) = (&day.steps, last_try(&day.steps, tries));
     let last_ms = if tries.len() > 1 { rows.duration_ms[last] } else { elapsed_ms };
     let retried_ms = elapsed_ms - last_ms;
+    let before_last =
+        |column: &'a [f64]| tries.iter().filter(move |&&row| row != last).filter_map(|&row| known(column[row]));
     Circumstances {
         provider: names.position(day.vocabulary.word(rows.provider[last])),
         platform: names.position(day.vocabulary.word(rows.platform[last])),
@@ -153,6 +155,8 @@ fn circumstances(day: &Day, tries: &[usize], elapsed_ms: f64, names: &mut Names)
         tokens_in: known(rows.tokens_in[last]),
         retried_ms: if retried_ms > 0.0 { retried_ms } else { 0.0 },
         paused_ms: paused_ms(rows, tries, elapsed_ms),
+        longest_retried_ms: before_last(&rows.duration_ms).fold(0.0, f64::max),
+        retried_usd: before_last(&rows.cost_usd).sum(),
     }
 }
 
@@ -257,4 +261,32 @@ fn makespan_ms(nodes: &[Node]) -> Option<f64> {
         last = Some(last.map_or(end, |so_far: f64| so_far.max(end)));
     }
     last
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::float_cmp, reason = "tests with exact answers")]
+    use super::*;
+    use crate::pure::samples::UNKNOWN;
+
+    #[test]
+    fn tries_before_the_last_are_kept_with_what_they_took_and_cost() {
+        let n = 3;
+        let steps = Executions {
+            attempt: vec![1, 3, 2],
+            duration_ms: vec![10.0, 20.0, 30.0],
+            cost_usd: vec![0.5, 0.25, f64::NAN],
+            provider: vec![UNKNOWN; n],
+            platform: vec![UNKNOWN; n],
+            input_bytes: vec![f64::NAN; n],
+            tokens_in: vec![f64::NAN; n],
+            ..Executions::default()
+        };
+        let day = Day { steps, ..Day::default() };
+        let under = circumstances(&day, &[0, 1, 2], 65.0, &mut Names::default());
+        assert_eq!((under.retried_ms, under.paused_ms), (45.0, 5.0));
+        assert_eq!((under.longest_retried_ms, under.retried_usd), (30.0, 0.5));
+        let under = circumstances(&day, &[1], 20.0, &mut Names::default());
+        assert_eq!((under.retried_ms, under.longest_retried_ms, under.retried_usd), (0.0, 0.0, 0.0));
+    }
 }

@@ -11,6 +11,7 @@ mod executions;
 mod graphs;
 mod history;
 mod levels;
+mod outcomes;
 mod samples;
 mod upstream;
 mod usage;

@@ -1,9 +1,11 @@
 //! Executions of steps for learning, thinned where a day holds more than is needed.
 
 use super::executions::{Day, Executions, NO_INSTANT, Status, known_sum, stable_hash};
+use super::outcomes::day_outcomes;
 use super::upstream::upstream_of;
 use crate::pure::graph::Upstream;
 use crate::pure::keys::{Asked, KeyStream};
+use crate::pure::outcomes::DayOutcomes;
 use crate::pure::samples::{Kill, NEAR_LIMIT, Samples, Vocabulary};
 use std::collections::{BTreeMap, HashMap};
 
@@ -68,6 +70,7 @@ pub(super) fn step_samples(day: &Day, budget: usize) -> Samples {
     let mut recode = |code: u32| samples.vocabulary.intern_opt(day.vocabulary.word(code));
     samples.keys =
         streams.into_iter().map(|((workflow, step), keys)| ((recode(workflow), recode(step)), keys)).collect();
+    samples.outcomes = day_outcomes(day, recode);
     samples
 }
 
@@ -194,7 +197,8 @@ fn gather(
     let samples = columns(rows, upstream, &chosen, &mut recode);
     let beside = (!unfinished.is_empty()).then(|| {
         let (duration_ms, ended_us) = unfinished.iter().filter_map(|&i| lasted(day, i)).unzip();
-        Box::new(Samples { duration_ms, ended_us, ..columns(rows, upstream, &unfinished, &mut recode) })
+        let is_running = unfinished.iter().map(|&i| rows.status[i] == Status::Running).collect();
+        Box::new(Samples { duration_ms, ended_us, is_running, ..columns(rows, upstream, &unfinished, &mut recode) })
     });
     (Samples { vocabulary, kills, unfinished: beside, ..samples }, chosen)
 }
@@ -265,8 +269,10 @@ fn append_columns(all: &mut Samples, day: Samples, translate: &impl Fn(u32) -> u
         memory_request_mb,
         cpu_request,
         cache_hit,
+        is_running,
         keys,
         kills,
+        outcomes,
         unfinished,
     } = day;
     if let Some(rows) = unfinished {
@@ -303,6 +309,12 @@ fn append_columns(all: &mut Samples, day: Samples, translate: &impl Fn(u32) -> u
     all.memory_request_mb.extend(memory_request_mb);
     all.cpu_request.extend(cpu_request);
     all.cache_hit.extend(cache_hit);
+    all.is_running.extend(is_running);
+    all.outcomes.extend(outcomes.into_iter().map(|day| DayOutcomes {
+        workflow_id: translate(day.workflow_id),
+        failed: day.failed.into_iter().map(|(step, outlay)| (translate(step), outlay)).collect(),
+        ..day
+    }));
     for ((workflow, step), later) in keys {
         all.keys.entry((translate(workflow), translate(step))).or_default().extend(later);
     }
@@ -404,6 +416,7 @@ mod tests {
             (all.duration_ms.as_slice(), unfinished.duration_ms.as_slice()),
             (&[5.0][..], &[7.0, 8.0, 60_000.0][..])
         );
+        assert_eq!(unfinished.is_running, [false, false, true]);
         assert_eq!(unfinished.ended_us, [-1, -1, 0], "a running one was last seen at the cutoff");
         assert_eq!(all.vocabulary.word(unfinished.step[0]), Some("s"), "its words are those of the whole");
         assert!(unfinished.vocabulary.words().is_empty());

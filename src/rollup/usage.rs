@@ -19,10 +19,6 @@ pub(super) fn day_usage(day: &Day) -> DayUsage {
     let place_of: HashMap<u32, usize> = (0..day.runs.len()).map(|i| (day.runs.run[i], i)).collect();
     let (steps, runs) = (&day.steps, &day.runs);
     let by_run = |column: &[f64]| sums_by_run(steps, column, &place_of, runs.len());
-    // What a run says of itself stands; where it says nothing, its steps do.
-    let own = |own: &[f64], of_steps: Vec<f64>| -> Vec<f64> {
-        own.iter().zip(of_steps).map(|(own, steps)| if own.is_finite() { *own } else { steps }).collect()
-    };
     let finished = |mut spent: Vec<f64>| {
         for (spent, status) in spent.iter_mut().zip(&runs.status) {
             *spent = if *status == Status::Running { f64::NAN } else { *spent };
@@ -42,6 +38,17 @@ pub(super) fn day_usage(day: &Day) -> DayUsage {
     }
 }
 
+/// What a run says of itself stands; where it says nothing, its steps do.
+fn own(own: &[f64], of_steps: Vec<f64>) -> Vec<f64> {
+    own.iter().zip(of_steps).map(|(own, steps)| if own.is_finite() { *own } else { steps }).collect()
+}
+
+/// (n_runs,) What each run cost, all tries of its steps together (USD); NaN where that is unknown.
+pub(super) fn costs_by_run(day: &Day) -> Vec<f64> {
+    let place_of: HashMap<u32, usize> = (0..day.runs.len()).map(|i| (day.runs.run[i], i)).collect();
+    own(&day.runs.cost_usd, sums_by_run(&day.steps, &day.steps.cost_usd, &place_of, day.runs.len()))
+}
+
 /// Whether it is known what an execution used.
 fn has_ended(rows: &Executions, i: usize) -> bool {
     rows.status[i] != Status::Running
@@ -59,11 +66,9 @@ fn sums_by_run(steps: &Executions, column: &[f64], place_of: &HashMap<u32, usize
 }
 
 fn total(spent: &[f64]) -> Total {
-    spent.iter().filter(|spent| spent.is_finite()).fold(Total::default(), add)
-}
-
-fn add(total: Total, spent: &f64) -> Total {
-    Total { n_runs: total.n_runs + 1, sum: total.sum + spent, sum_sq: total.sum_sq + spent * spent }
+    let mut total = Total::default();
+    spent.iter().for_each(|spent| total.add(*spent));
+    total
 }
 
 fn calls_by_provider(day: &Day) -> BTreeMap<String, Total> {
@@ -77,8 +82,7 @@ fn calls_by_provider(day: &Day) -> BTreeMap<String, Total> {
     let mut totals: BTreeMap<String, Total> = BTreeMap::new();
     for ((provider, _), calls) in sums {
         let provider = day.vocabulary.word(provider).unwrap_or_default().to_owned();
-        let total = totals.entry(provider).or_default();
-        *total = add(*total, &calls);
+        totals.entry(provider).or_default().add(calls);
     }
     totals
 }

@@ -320,10 +320,25 @@ impl Ensemble {
 
     /// Executions of a step that were tried again, and all that ran.
     pub(crate) fn retried(&self, step: &str) -> (usize, usize) {
-        let Some(code) = self.codes.code(step) else { return (0, 0) };
-        let ran = self.recordings().flat_map(|run| (0..run.len()).map(move |id| (run, id)));
-        let of_step = ran.filter(|(run, id)| run.steps[*id] == code && !run.cached[*id]);
-        of_step.fold((0, 0), |(n_retried, n), (run, id)| (n_retried + usize::from(run.retried_ms[id] > 0.0), n + 1))
+        let is_retried = |(run, id): (&Recording, usize)| run.retried_ms[id] > 0.0 || run.retried_usd[id] > 0.0;
+        self.ran(step).fold((0, 0), |(n_retried, n), one| (n_retried + usize::from(is_retried(one)), n + 1))
+    }
+
+    /// What the tries of a step before the last ones cost (USD), where they cost anything; one an execution.
+    pub(crate) fn retries_usd(&self, step: &str) -> impl Iterator<Item = f64> {
+        self.ran(step).map(|(run, id)| run.retried_usd[id]).filter(|usd| *usd > 0.0)
+    }
+
+    /// What the runs cost together (USD), as far as that is known.
+    pub(crate) fn cost_usd(&self) -> f64 {
+        self.recordings().filter_map(|run| run.cost_usd).sum()
+    }
+
+    /// Executions of a step that no cache answered.
+    fn ran(&self, step: &str) -> impl Iterator<Item = (&Recording, usize)> {
+        let code = self.codes.code(step);
+        let all = self.recordings().flat_map(|run| (0..run.len()).map(move |id| (run, id)));
+        all.filter(move |(run, id)| Some(run.steps[*id]) == code && !run.cached[*id])
     }
 
     pub(crate) fn recordings(&self) -> impl Iterator<Item = &Recording> {

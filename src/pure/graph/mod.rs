@@ -106,6 +106,10 @@ pub struct Circumstances {
     pub retried_ms: f64,
     /// The part of [`Node::duration_ms`] between tries, in which none ran: a faster step waits as long.
     pub paused_ms: f64,
+    /// The longest of the tries before the last one.
+    pub longest_retried_ms: f64,
+    /// What the tries before the last one cost, as far as that is known.
+    pub retried_usd: f64,
 }
 
 impl RunGraph {

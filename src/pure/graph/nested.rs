@@ -6,7 +6,7 @@
 //! The Mystery Machine) and Eaton et al. (2022, critical path tracing) read traces. A child that begins outside its parent
 //! or outlives it was not waited for: it keeps its own start, and holds nobody.
 
-use super::{Node, RunGraph};
+use super::{Circumstances, Node, RunGraph};
 use std::sync::Arc;
 
 /// Clocks round, and not all to the same digit.
@@ -116,6 +116,8 @@ impl Parts {
             duration_ms: (end_ms - start_ms).max(0.0),
             start_ms: Some(start_ms),
             deps: after,
+            // What was tried before belongs to the first part.
+            under: Circumstances::default(),
             ..self.nodes[id as usize].clone()
         };
         self.nodes.push(part);

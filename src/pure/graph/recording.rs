@@ -54,6 +54,10 @@ pub(crate) struct Recording {
     pub(crate) paused_ms: Vec<f64>,
     /// The part of each duration before the last try began.
     pub(crate) retried_ms: Vec<f64>,
+    /// The longest try before the last one.
+    pub(crate) longest_retried_ms: Vec<f64>,
+    /// What the tries before the last one cost; 0 where that is unknown.
+    pub(crate) retried_usd: Vec<f64>,
     /// Time between a slot that had been waited for coming free and the start: what the scheduler itself took, in the slot.
     pub(crate) lags_ms: Vec<f64>,
     /// Time between being ready and asking for a slot, for reasons that the recording does not show.
@@ -69,6 +73,8 @@ pub(crate) struct Recording {
     /// The slots against which waits were split; means nothing where times are unknown.
     pub(crate) slots: usize,
     pub(crate) recorded_ms: Option<f64>,
+    /// What the run cost, as far as that is known.
+    pub(crate) cost_usd: Option<f64>,
     pub(crate) started_us: i64,
     /// Its place among the runs that are replayed together.
     pub(crate) turn: usize,
@@ -85,9 +91,12 @@ impl Recording {
             delays_ms: vec![0.0; durations_ms.len()],
             paused_ms: part(graph, &durations_ms, |under| under.paused_ms),
             retried_ms: part(graph, &durations_ms, |under| under.retried_ms),
+            longest_retried_ms: part(graph, &durations_ms, |under| under.longest_retried_ms),
+            retried_usd: graph.nodes.iter().map(retried_usd).collect(),
             cached: graph.nodes.iter().map(|node| node.cached).collect(),
             steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
             recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
+            cost_usd: graph.outcome.cost_usd.filter(|usd| usd.is_finite()),
             started_us: graph.started_us,
             turn: 0,
             slots: 1,
@@ -237,6 +246,11 @@ fn part(graph: &RunGraph, durations_ms: &[f64], of: fn(&Circumstances) -> f64) -
         if ms.is_finite() { ms.clamp(0.0, *whole_ms) } else { 0.0 }
     };
     graph.nodes.iter().zip(durations_ms).map(part).collect()
+}
+
+fn retried_usd(node: &Node) -> f64 {
+    let usd = node.under.retried_usd;
+    if usd.is_finite() { usd.max(0.0) } else { 0.0 }
 }
 
 fn recorded_ms(graph: &RunGraph, times: Option<&Times>, durations_ms: &[f64]) -> Option<f64> {

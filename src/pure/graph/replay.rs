@@ -67,6 +67,14 @@ pub enum ReplayError {
         /// How long a look-up was to take.
         lookup_ms: f64,
     },
+    /// A length of time that is negative or not finite.
+    #[error("the limit of step {step:?} is {ms} ms; it must be finite and not negative")]
+    Limit {
+        /// The step.
+        step: String,
+        /// What was asked for.
+        ms: f64,
+    },
     /// Nothing can run on no slot.
     #[error("a run needs at least one slot, found 0")]
     NoSlots,
@@ -97,6 +105,23 @@ pub enum Change {
     FirstTry {
         /// The step.
         step: Arc<str>,
+    },
+    /// Multiplies those durations of a step that exceed `above_ms` by `factor`, but not to less than `above_ms`. The latest
+    /// such change of a step counts.
+    Tail {
+        /// The step.
+        step: Arc<str>,
+        /// Shorter executions stay as they are.
+        above_ms: f64,
+        /// 0.5 halves the durations of the longer ones.
+        factor: f64,
+    },
+    /// Of the step's tries before the last one, the longest is given up after so long. The shortest limit on a step counts.
+    Timeout {
+        /// The step.
+        step: Arc<str>,
+        /// The limit.
+        ms: f64,
     },
     /// The step takes no time, no slot, and no lag.
     Remove {
@@ -175,20 +200,51 @@ struct StepEdit {
     factor: f64,
     answered: f64,
     lookup_ms: f64,
+    /// Longer durations than the first number are multiplied by the second.
+    tail: (f64, f64),
+    timeout_ms: f64,
     keeps_lag: bool,
     keeps_tries: bool,
     removed: bool,
 }
 
-const UNCHANGED: StepEdit =
-    StepEdit { factor: 1.0, answered: 0.0, lookup_ms: 0.0, keeps_lag: true, keeps_tries: true, removed: false };
+const UNCHANGED: StepEdit = StepEdit {
+    factor: 1.0,
+    answered: 0.0,
+    lookup_ms: 0.0,
+    tail: (f64::INFINITY, 1.0),
+    timeout_ms: f64::INFINITY,
+    keeps_lag: true,
+    keeps_tries: true,
+    removed: false,
+};
+
+impl StepEdit {
+    /// How long a node that is not gone takes, pauses between its tries included.
+    fn span_ms(&self, recording: &Recording, id: usize) -> f64 {
+        let whole = recording.durations_ms[id];
+        let (paused, work) = match self.keeps_tries {
+            true => {
+                let paused = recording.paused_ms[id];
+                let beyond = (recording.longest_retried_ms[id] - self.timeout_ms).max(0.0);
+                (paused, (whole - paused - beyond).max(0.0))
+            }
+            false => (0.0, whole - recording.retried_ms[id]),
+        };
+        let (above, factor) = self.tail;
+        let work = if work > above { (factor * work).max(above) } else { work };
+        paused + self.factor * work
+    }
+}
 
 impl Edits {
     pub(crate) fn new(changes: &[Change], codes: &StepCodes) -> Result<Self, ReplayError> {
         let mut edits = Self { steps: vec![UNCHANGED; codes.names().len()], ..Self::default() };
         for change in changes {
             match change {
-                Change::Speedup { step, factor } if !(factor.is_finite() && *factor >= 0.0) => {
+                Change::Speedup { step, factor } | Change::Tail { step, factor, .. }
+                    if !(factor.is_finite() && *factor >= 0.0) =>
+                {
                     return Err(ReplayError::Factor { step: step.to_string(), factor: *factor });
                 }
                 Change::Speedup { step, factor } => edits.edit(codes.code(step), |edit| edit.factor *= factor),
@@ -201,6 +257,17 @@ impl Edits {
                     edit.answered = edit.answered.max(*share);
                     edit.lookup_ms = edit.lookup_ms.max(*lookup_ms);
                 }),
+                Change::Tail { step, above_ms: ms, .. } | Change::Timeout { step, ms }
+                    if !(ms.is_finite() && *ms >= 0.0) =>
+                {
+                    return Err(ReplayError::Limit { step: step.to_string(), ms: *ms });
+                }
+                Change::Tail { step, above_ms, factor } => {
+                    edits.edit(codes.code(step), |edit| edit.tail = (*above_ms, *factor));
+                }
+                Change::Timeout { step, ms } => {
+                    edits.edit(codes.code(step), |edit| edit.timeout_ms = edit.timeout_ms.min(*ms));
+                }
                 Change::FirstTry { step } => edits.edit(codes.code(step), |edit| edit.keeps_tries = false),
                 Change::Remove { step } => edits.edit(codes.code(step), |edit| edit.removed = true),
                 Change::StartWhenReady { step } => edits.edit(codes.code(step), |edit| edit.keeps_lag = false),
@@ -267,15 +334,10 @@ impl Scratch {
             let lookup_ms = if edit.removed || recording.cached[id] { 0.0 } else { edit.lookup_ms };
             let own = if recording.cached[id] { 0.0 } else { recording.lags_ms[id] + lag_ms };
             let (lag, delay) = if edit.keeps_lag { (own, recording.delays_ms[id]) } else { (0.0, 0.0) };
-            let whole = recording.durations_ms[id];
-            let (paused, work) = match edit.keeps_tries {
-                true => (recording.paused_ms[id], whole - recording.paused_ms[id]),
-                false => (0.0, whole - recording.retried_ms[id]),
-            };
             Job {
                 delay_ms: kept * delay + lookup_ms,
                 lag_ms: kept * lag,
-                span_ms: kept * (paused + edit.factor * work),
+                span_ms: kept * edit.span_ms(recording, id),
                 needs_slot: !(recording.cached[id] || gone),
             }
         }));

@@ -31,6 +31,12 @@ fn known_answers() {
     }
     let refused = replay(&run, &ReplayPlan { changes: &cached(1.5), ..ReplayPlan::default() });
     assert!(matches!(refused, Err(ReplayError::Cached { .. })));
+    // Long executions become shorter, down to the edge; the others stay.
+    let tail = |above_ms, factor| Change::Tail { step: "b".into(), above_ms, factor };
+    let tails = [tail(20.0, 0.9), tail(28.0, 0.9), tail(30.0, 0.9)].map(|change| makespan(&run, Some(1), &[change]));
+    assert_eq!(tails, [62.0, 63.0, 65.0]);
+    let refused = replay(&run, &ReplayPlan { changes: &[tail(f64::NAN, 0.9)], ..ReplayPlan::default() });
+    assert!(matches!(refused, Err(ReplayError::Limit { .. })));
     assert_eq!(makespan(&run, Some(1), &[Change::Slots(None)]), 45.0);
     assert_eq!(makespan(&run, Some(1), &[speedup("nobody", 0.1)]), 65.0);
 }
@@ -152,4 +158,17 @@ fn layered(seed: u64) -> RunGraph {
     }
     assert_eq!(run.validate(), []);
     run
+}
+
+#[test]
+fn a_timeout_cuts_the_longest_try_before_the_last() {
+    // b: 12 of a try that failed, 3 of another, 5 of pause, 10 of the last.
+    let mut run = fork_join();
+    let under = &mut run.nodes[1].under;
+    (under.retried_ms, under.paused_ms, under.longest_retried_ms) = (20.0, 5.0, 12.0);
+    let timeout = |ms| Change::Timeout { step: "b".into(), ms };
+    let after = |changes: &[Change]| makespan(&run, Some(1), changes);
+    assert_eq!([after(&[timeout(12.0)]), after(&[timeout(8.0)]), after(&[timeout(0.0)])], [65.0, 61.0, 53.0]);
+    assert_eq!(after(&[timeout(8.0), timeout(10.0)]), 61.0, "the shortest counts");
+    assert_eq!(after(&[timeout(8.0), speedup("b", 0.5)]), 65.0 - 4.0 - 10.5, "pauses stay");
 }

@@ -32,17 +32,23 @@ pub(super) fn propose(case: &Case<'_>, ensemble: &Ensemble, scratch: &mut Scratc
 
 fn undo(case: &Case<'_>, ensemble: &Ensemble, found: &Bottleneck, scratch: &mut Scratch) -> Option<Draft> {
     let step = found.step.as_deref()?;
-    let slow = slowdown(case.history.steps.get(step)?, case.history.analysis(Some(step), Metric::ExecutionTime)?)?;
+    let analysis = case.history.analysis(Some(step), Metric::ExecutionTime)?;
+    let slow = slowdown(case.history.steps.get(step)?, analysis, case.params.percentile)?;
     let changes = vec![slow.cure(step)];
     Some(Draft {
         terms: UNDO,
         target: step.to_owned(),
-        title: format!("Bring {step} back from {} to {}", duration_text(slow.after_ms), duration_text(slow.before_ms)),
+        title: format!(
+            "Bring {} back from {} to {}",
+            slow.percentile.of_text(step),
+            duration_text(slow.after_ms),
+            duration_text(slow.before_ms)
+        ),
         saving: ensemble.saving_since(slow.since_us, &changes, scratch).ok()?,
         money: None,
         given_back: 0.0,
         changes,
-        actions: vec![set(&["steps", step, "target", "duration_ms"], slow.after_ms, slow.before_ms)],
+        actions: vec![set(&["steps", step, "target", &slow.percentile.target()], slow.after_ms, slow.before_ms)],
         evidence: evidence(found),
     })
 }

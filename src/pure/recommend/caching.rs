@@ -6,7 +6,8 @@
 //! not bind. Every execution with a key pays for a look-up. Steps whose cache works are left alone. Of a stream that holds
 //! a share of the keys the cache has that share of its room (Waldspurger et al., FAST 2015).
 
-use super::proposal::{Draft, Money, Proposal, Terms, set};
+use super::money::{Amounts, Money};
+use super::proposal::{Draft, Proposal, Terms, set};
 use super::{Caching, Case};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::percent;
@@ -14,7 +15,6 @@ use crate::graph::{Change, Ensemble, Scratch};
 use crate::keys::{ByKey, KeyStream};
 use crate::series::Metric;
 use crate::stats::dist::wilson;
-use statrs::distribution::{ContinuousCDF, Normal};
 use std::collections::BTreeMap;
 
 /// Longer times for which results may be kept, beside the configured one: six hours, a day, a week, a month, a quarter.
@@ -121,8 +121,8 @@ fn shortest_enough(config: &Caching, ttls_s: &[f64], stream: &KeyStream, since_u
     tried.find(enough).or(Some((*longest_s, longest)))
 }
 
-/// Saved per replayed run: of what the step costs there, the share of the stream's cost that is saved. The interval is that
-/// of a sum of as many amounts as executions were saved (compound Poisson). None where nothing is known to cost anything.
+/// Saved per replayed run: of what the step costs there, the share of the stream's cost that is saved. None where nothing is
+/// known to cost anything.
 fn money(case: &Case<'_>, ensemble: &Ensemble, step: &str, simulated: &Simulated) -> Option<Money> {
     let since_us = ensemble.span_us().0;
     let (all_usd, step_usd) = (case.history.cost_since(since_us), case.history.steps.get(step)?.cost_since(since_us));
@@ -131,9 +131,9 @@ fn money(case: &Case<'_>, ensemble: &Ensemble, step: &str, simulated: &Simulated
     if !(simulated.saved_usd > 0.0 && all_usd > 0.0) {
         return None;
     }
-    let z = Normal::standard().inverse_cdf(0.5 + ensemble.level().get() / 2.0);
-    let (usd, spread) = (share * a_run_usd, z * simulated.saved_usd_squared.sqrt() / simulated.total_usd * a_run_usd);
-    Some(Money { usd, lower: (usd - spread).max(0.0), upper: usd + spread, share: share * step_usd.sum / all_usd })
+    let saved = Amounts { sum: simulated.saved_usd, sum_sq: simulated.saved_usd_squared };
+    let of_a_run = share * step_usd.sum / all_usd;
+    Some(saved.money(a_run_usd / simulated.total_usd, of_a_run, ensemble.level()))
 }
 
 /// The configured time, then longer ones, unless the step's type has a time of its own.

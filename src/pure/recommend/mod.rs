@@ -8,21 +8,30 @@
 //! |---|---|---|---|---|---|---|
 //! | `RESOURCE_ALLOCATION` | lower a request | cost | 0.9 | low | medium | 0.8 |
 //! | | raise memory at its limit | reliability | 0.9 | low | low | 0.8 |
+//! | | time out what hangs | best_practices | 0.9 | low | medium | 0.7 |
 //! | `PROVIDER_SELECTION` | switch | performance or cost, where more is gained | 0.7 | medium | medium | 0.6 |
 //! | `CACHING` | keep results | performance | 0.8 | medium | low | 0.7 |
 //! | `PARALLEL_PROCESSING` | side by side | parallelization | 0.6 | medium | medium | 0.6 |
 //! | | more slots | scalability | 0.7 | low | medium | 0.7 |
 //! | `ALGORITHM_OPTIMIZATION` | undo a slowdown | performance | 0.6 | medium | low | 0.5 |
+//! | | undo a rise of cost | cost | 0.6 | medium | low | 0.5 |
 //! | | linear growth | best_practices | 0.4 | high | medium | 0.4 |
 //! | | no retries | reliability | 0.5 | medium | low | 0.5 |
+//! | | no failed runs | reliability | 0.5 | medium | low | 0.5 |
 //! | `LOAD_BALANCING` | longest path first | performance | 0.7 | low | low | 0.6 |
+//! | | less for a slow worker | performance | 0.7 | low | low | 0.6 |
 //!
 //! Nothing is proposed that cites no evidence, and nothing is replayed where dependencies are neither declared nor shown by
-//! times: there only requests for memory and CPU are proposed, which need no replay.
+//! spans or times: there only what needs no replay is proposed: requests for memory and CPU, timeouts, and what saves money
+//! alone.
 
 mod algorithm;
+mod balance;
 mod caching;
+mod costs;
+mod failed_runs;
 mod load;
+mod money;
 mod parallel;
 mod params;
 mod portfolio;
@@ -31,6 +40,9 @@ mod providers;
 mod rank;
 mod reliability;
 mod resources;
+mod rises;
+mod switches;
+mod timeouts;
 
 pub use params::{Caching, LoadBalancing, Parallel, Params, Providers, Resources};
 pub use proposal::Proposal;
@@ -128,7 +140,7 @@ pub struct Recommendation {
     pub saving_ms_lower: f64,
     /// Interval of `saving_ms`.
     pub saving_ms_upper: f64,
-    /// Money saved per run, where costs are known.
+    /// Money saved per run that succeeds, where costs are known.
     pub saving_usd: Option<f64>,
     /// Interval of `saving_usd`.
     pub saving_usd_lower: Option<f64>,
@@ -201,7 +213,8 @@ pub fn propose(inputs: &Inputs<'_>, params: &Params) -> Vec<Proposal> {
 }
 
 fn rules(case: &Case<'_>) -> Vec<Proposal> {
-    let mut proposals = resources::propose(case);
+    let unreplayed = [resources::propose, costs::propose, failed_runs::propose, timeouts::propose];
+    let mut proposals: Vec<Proposal> = unreplayed.into_iter().flat_map(|rule| rule(case)).collect();
     let Some(ensemble) = case.ensemble else { return proposals };
     let mut scratch = Scratch::default();
     let rules = [
@@ -211,6 +224,7 @@ fn rules(case: &Case<'_>) -> Vec<Proposal> {
         algorithm::propose,
         reliability::propose,
         load::propose,
+        balance::propose,
     ];
     for rule in rules {
         proposals.extend(rule(case, ensemble, &mut scratch));

@@ -1,5 +1,6 @@
 //! What the strategies may do.
 
+use crate::detect::bottlenecks::Percentile;
 use crate::graph::EnsembleParams;
 use std::collections::BTreeMap;
 
@@ -8,6 +9,8 @@ use std::collections::BTreeMap;
 pub struct Params {
     /// Which runs are replayed.
     pub replay: EnsembleParams,
+    /// What a slow step is judged by: that of [`crate::detect::bottlenecks::BottleneckParams`].
+    pub percentile: Percentile,
     /// `RESOURCE_ALLOCATION`.
     pub resources: Resources,
     /// `PROVIDER_SELECTION`.

@@ -1,5 +1,6 @@
 //! A proposal before it is ranked.
 
+use super::money::Money;
 use super::{Action, Case, Recommendation, stable_id};
 use crate::graph::{Change, Ensemble, Saving};
 
@@ -23,16 +24,6 @@ pub(super) struct Terms {
     pub(super) effort: &'static str,
     pub(super) risk: &'static str,
     pub(super) probability: f64,
-}
-
-/// Money saved per run, with its interval and what it is a share of.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Money {
-    pub(super) usd: f64,
-    pub(super) lower: f64,
-    pub(super) upper: f64,
-    /// Of what a run costs.
-    pub(super) share: f64,
 }
 
 /// Work on a step is proposed only if it saves at least this share of a run's time or money.

@@ -1,5 +1,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod balance;
+mod costs;
+mod failures;
+
 use super::*;
 use crate::detect::bottlenecks::planted::{NOTHING, Shown, World, noisy};
 use crate::detect::bottlenecks::{BottleneckParams, bottlenecks};

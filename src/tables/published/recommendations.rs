@@ -32,7 +32,7 @@ published_table! {
     saving_ms_lower: f64 => "ms",
     /// Upper end of the interval of saving_ms.
     saving_ms_upper: f64 => "ms",
-    /// Money saved per run, where costs are known.
+    /// Money saved per run that succeeds, where costs are known.
     saving_usd: Option<f64> => "usd",
     /// Lower end of the interval of saving_usd.
     saving_usd_lower: Option<f64> => "usd",

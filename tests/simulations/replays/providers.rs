@@ -1,9 +1,9 @@
-//! Two providers: equal ones, and one that only looks better.
+//! Two providers, or two workers: equal ones, and one that only looks better.
 
 use crate::draws::Draws;
-use paceline_pure::compare::{CompareParams, compare};
+use paceline_pure::compare::{CompareParams, Dimension, compare};
 use paceline_pure::graph::{Circumstances, Node, RunGraph, RunOutcome};
-use paceline_pure::recommend::{Inputs, Params, propose};
+use paceline_pure::recommend::{Action, Inputs, Params, Recommendation, propose};
 use paceline_pure::samples::{Samples, UNKNOWN};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ const HOUR_US: i64 = 3_600_000_000;
 #[derive(Clone, Copy)]
 struct Setting {
     name: &'static str,
+    /// What `a` and `b` are.
+    dimension: Dimension,
     ratio: f64,
     /// Probability that a small, or a large, input goes to `b`.
     small_to_b: f64,
@@ -24,19 +26,31 @@ struct Setting {
     with_costs: bool,
 }
 
+/// Switches of providers.
 pub(crate) fn measure() {
-    let equal = Setting { name: "equal", ratio: 1.0, small_to_b: 0.5, large_to_b: 0.5, with_costs: false };
+    measure_all(Dimension::Provider);
+}
+
+/// Weights of workers.
+pub(crate) fn measure_workers() {
+    measure_all(Dimension::Platform);
+}
+
+fn measure_all(dimension: Dimension) {
+    let equal = Setting { name: "equal", dimension, ratio: 1.0, small_to_b: 0.5, large_to_b: 0.5, with_costs: false };
     for setting in [
         equal,
         Setting { name: "equal, with costs", with_costs: true, ..equal },
         Setting { name: "equal, unlike work", small_to_b: 0.8, large_to_b: 0.2, ..equal },
         Setting { name: "b 10 % slower and looks faster", ratio: 1.1, small_to_b: 0.8, large_to_b: 0.2, ..equal },
         Setting { name: "b 30 % slower and looks faster", ratio: 1.3, small_to_b: 0.8, large_to_b: 0.2, ..equal },
+        Setting { name: "b twice as slow", ratio: 2.0, ..equal },
     ] {
         let told: Vec<Told> = (0..SEEDS).into_par_iter().map(|seed| one(setting, seed)).collect();
         let share = |is: &dyn Fn(&Told) -> bool| told.iter().filter(|one| is(one)).count() as f64 / SEEDS as f64;
         println!(
-            "providers {:32} seeds={SEEDS} b_has_lower_mean={:.3} to_a={:.3} to_b={:.3}",
+            "{}s {:32} seeds={SEEDS} b_has_lower_mean={:.3} to_a={:.3} to_b={:.3}",
+            dimension.as_str(),
             setting.name,
             share(&|(_, looks_faster)| *looks_faster),
             share(&|(to, _)| to.as_deref() == Some("a")),
@@ -66,7 +80,8 @@ fn one(setting: Setting, seed: u64) -> Told {
         let mut at_us = started_us;
         for ((step, _), ms) in STEPS.iter().zip(&durations) {
             let usd = if setting.with_costs { draws.log_normal(1e-5 * ms, 0.05) } else { f64::NAN };
-            record(&mut samples, (step, if is_b { "b" } else { "a" }), at_us, (size, *ms, usd));
+            let place = (setting.dimension, if is_b { "b" } else { "a" });
+            record(&mut samples, (step, place), at_us, (size, *ms, usd));
             at_us += (ms * 1e3) as i64;
         }
         graphs.push(chain(run, started_us, &durations));
@@ -75,20 +90,38 @@ fn one(setting: Setting, seed: u64) -> Told {
     let inputs =
         Inputs { graphs: &graphs, samples: &samples, bottlenecks: &[], comparisons: &comparisons, analyses: &[] };
     let proposals = propose(&inputs, &Params::default());
-    let switch = proposals.iter().map(|one| &one.recommendation).find(|one| one.kind == "PROVIDER_SELECTION");
-    let to = switch.and_then(|one| Some(one.actions.first()?.to.as_str()?.to_owned()));
+    let to = proposals.iter().find_map(|one| leads_to(&one.recommendation));
     (to, sums[1].0 / sums[1].1 < sums[0].0 / sums[0].1)
 }
 
-fn record(all: &mut Samples, (step, provider): (&str, &str), started_us: i64, (size, ms, usd): (f64, f64, f64)) {
+/// The provider to switch to, or the worker that is to do more.
+fn leads_to(proposal: &Recommendation) -> Option<String> {
+    match proposal.target.as_str() {
+        "provider" => Some(proposal.actions.first()?.to.as_str()?.to_owned()),
+        "platform_weights" => {
+            let gains = |action: &&Action| action.to.as_f64() > action.from.as_f64();
+            let path = &proposal.actions.iter().find(gains)?.path;
+            path.strip_prefix("/platform_weights/").map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+fn record(
+    all: &mut Samples,
+    (step, (dimension, place)): (&str, (Dimension, &str)),
+    started_us: i64,
+    (size, ms, usd): (f64, f64, f64),
+) {
     let workflow = all.vocabulary.intern("wf");
-    let (step, provider) = (all.vocabulary.intern(step), all.vocabulary.intern(provider));
+    let (step, place) = (all.vocabulary.intern(step), all.vocabulary.intern(place));
+    let only = |own: Dimension| if dimension == own { place } else { UNKNOWN };
     all.workflow_id.push(workflow);
     all.workflow_type.push(workflow);
     all.step.push(step);
-    all.provider.push(provider);
+    all.provider.push(only(Dimension::Provider));
     all.step_type.push(UNKNOWN);
-    all.platform.push(UNKNOWN);
+    all.platform.push(only(Dimension::Platform));
     all.attempt.push(1);
     all.started_us.push(started_us);
     all.ended_us.push(started_us + (ms * 1e3) as i64);

@@ -3,6 +3,7 @@
 use crate::analysis::Analysis;
 use crate::graph::RunGraph;
 use crate::keys::KeyStream;
+use crate::outcomes::DayOutcomes;
 use crate::samples::{Kill, Samples};
 use crate::series::{Metric, SeriesKey};
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,8 @@ pub(crate) struct History<'a> {
     pub(crate) graphs: Vec<&'a RunGraph>,
     /// Executions by derived step.
     pub(crate) steps: BTreeMap<&'a str, Executions<'a>>,
+    /// What its runs came to, oldest day first; its steps are words of `samples`.
+    pub(crate) outcomes: Vec<&'a DayOutcomes>,
     analyses: BTreeMap<(Option<&'a str>, Metric), &'a Analysis>,
 }
 
@@ -23,6 +26,8 @@ pub(crate) struct Executions<'a> {
     pub(crate) samples: &'a Samples,
     pub(crate) rows: Vec<u32>,
     pub(crate) kills: Vec<Kill>,
+    /// Rows of [`Samples::unfinished`]: those that did not succeed, or not yet.
+    pub(crate) unfinished: Vec<u32>,
     /// All that were asked for under a cache key, if any were.
     pub(crate) keys: Option<&'a KeyStream>,
 }
@@ -51,8 +56,9 @@ impl<'a> History<'a> {
             let history = Self::at(&mut histories, workflow, workflow_type);
             let code = |word: &str| samples.vocabulary.code(word);
             let keys = code(workflow).zip(code(step)).and_then(|place| samples.keys.get(&place));
-            history.steps.insert(step, Executions { samples, rows, kills, keys });
+            history.steps.insert(step, Executions { samples, rows, kills, unfinished: Vec::new(), keys });
         }
+        Self::add_unsuccessful(&mut histories, samples);
         for analysis in analyses {
             let SeriesKey { workflow_id, step, metric, .. } = &analysis.key;
             if let Some(history) = histories.get_mut(workflow_id.as_str()) {
@@ -68,8 +74,36 @@ impl<'a> History<'a> {
             workflow_type,
             graphs: Vec::new(),
             steps: BTreeMap::new(),
+            outcomes: Vec::new(),
             analyses: BTreeMap::new(),
         })
+    }
+
+    /// What did not succeed of the workflows and steps that are there already.
+    fn add_unsuccessful(histories: &mut BTreeMap<&str, Self>, samples: &'a Samples) {
+        let word = |code: u32| samples.vocabulary.word(code);
+        for day in &samples.outcomes {
+            if let Some(history) = word(day.workflow_id).and_then(|workflow| histories.get_mut(workflow)) {
+                history.outcomes.push(day);
+            }
+        }
+        let Some(unfinished) = samples.unfinished.as_deref() else { return };
+        for (row, (&workflow, &step)) in (0..).zip(unfinished.workflow_id.iter().zip(&unfinished.step)) {
+            let history = word(workflow).and_then(|workflow| histories.get_mut(workflow));
+            if let Some((history, step)) = history.zip(word(step))
+                && let Some(executions) = history.steps.get_mut(step)
+            {
+                executions.unfinished.push(row);
+            }
+        }
+    }
+
+    /// Start of the earliest of the latest `n` runs; none where there are none.
+    pub(crate) fn recent_since_us(&self, n: usize) -> Option<i64> {
+        let mut starts: Vec<i64> = self.graphs.iter().map(|graph| graph.started_us).collect();
+        starts.sort_unstable_by(|a, b| b.cmp(a));
+        starts.truncate(n);
+        starts.last().copied()
     }
 
     pub(crate) fn analysis(&self, step: Option<&str>, metric: Metric) -> Option<&'a Analysis> {

@@ -6,7 +6,7 @@
 //!
 //! | kind | rule | undone by replaying with |
 //! |---|---|---|
-//! | `slow_step` | the present regime's median is ≥ 1.2 × that of the fastest earlier regime, and a rank-sum test of the executions of both says p < 0.001; without a change point the last quarter counts as the present one, for inputs of the same size and with each day as one | the step at its earlier median |
+//! | `slow_step` | the present regime's median is ≥ 1.2 × that of the fastest earlier regime, and a rank-sum test of the executions of both says p < 0.001; without a change point the last quarter counts as the present one, for inputs of the same size and with each day as one; with `threshold_percentile` another percentile takes the place of the median, a change of scatter that of a change point, too, and a quantile test that of ranks | the step at its earlier median; of percentiles above 50, only what is longer than the earlier one |
 //! | `resource_exhaustion` (step) | ≥ 5 % of executions, and at least 3, peak within 5 % of the memory that they asked for | nothing: what it costs is a risk, not time |
 //! | `resource_exhaustion` (run) | at least 80 % of the runs use the same number of slots, and without that limit ≥ 10 % would be saved | no limit |
 //! | `inefficient_algorithm` | the slope of ln duration on ln input size lies above 1.2 with its whole 95 % interval | duration growing linearly above the median size |
@@ -27,6 +27,8 @@ pub(crate) mod sequential;
 pub(crate) mod slow_step;
 pub(crate) mod statistics;
 
+pub use slow_step::Percentile;
+
 use super::{Skip, SkipSubject};
 use crate::analysis::Analysis;
 use crate::graph::{Ensemble, EnsembleParams, NotReplayable, RunGraph, Saving, Scratch};
@@ -43,11 +45,13 @@ pub struct BottleneckParams {
     pub replay: EnsembleParams,
     /// Least executions for the rules on memory, input size and caching (20).
     pub min_samples: usize,
+    /// What a slow step is judged by (the median).
+    pub percentile: Percentile,
 }
 
 impl Default for BottleneckParams {
     fn default() -> Self {
-        Self { replay: EnsembleParams::default(), min_samples: 20 }
+        Self { replay: EnsembleParams::default(), min_samples: 20, percentile: Percentile::MEDIAN }
     }
 }
 
@@ -100,6 +104,7 @@ pub(crate) struct Scene<'a, 'h> {
     pub(crate) traffic: &'a Traffic,
     pub(crate) min_samples: usize,
     pub(crate) min_runs: usize,
+    pub(crate) percentile: Percentile,
 }
 
 fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckParams) -> (Vec<Bottleneck>, Vec<Skip>) {
@@ -118,6 +123,7 @@ fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckPara
                 traffic,
                 min_samples: params.min_samples,
                 min_runs: params.replay.min_runs,
+                percentile: params.percentile,
             };
             let (findings, left_out) = replayed_rules(&scene);
             found.extend(findings.into_iter().map(|finding| publish(history.workflow_id, finding, replayed)));
@@ -229,5 +235,7 @@ pub(crate) fn instant_text(us: i64) -> String {
 
 #[cfg(test)]
 pub(crate) mod planted;
+#[cfg(test)]
+mod tail_tests;
 #[cfg(test)]
 mod tests;

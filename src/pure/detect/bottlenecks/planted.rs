@@ -4,8 +4,9 @@
 
 use crate::analysis::Analysis;
 use crate::detect::{Baseline, ChangePoint};
-use crate::graph::RunGraph;
+use crate::graph::{Node, RunGraph};
 use crate::keys::{Asked, KeyStream};
+use crate::outcomes::{DayOutcomes, Outlay};
 use crate::samples::{Samples, UNKNOWN};
 use crate::series::{Metric, SeriesKey};
 use crate::units::{DAY_US, Interval, Level};
@@ -14,6 +15,7 @@ use crate::units::{DAY_US, Interval, Level};
 #[derive(Clone, Copy)]
 pub(crate) struct Shown {
     pub(crate) provider: Option<&'static str>,
+    pub(crate) platform: Option<&'static str>,
     pub(crate) attempt: u16,
     pub(crate) input_bytes: f64,
     pub(crate) output_bytes: f64,
@@ -22,11 +24,13 @@ pub(crate) struct Shown {
     pub(crate) cpu_pct: f64,
     pub(crate) cpu_request: f64,
     pub(crate) cost_usd: f64,
+    pub(crate) tokens: f64,
     pub(crate) cache_key: u64,
 }
 
 pub(crate) const NOTHING: Shown = Shown {
     provider: None,
+    platform: None,
     attempt: 1,
     input_bytes: f64::NAN,
     output_bytes: f64::NAN,
@@ -35,6 +39,7 @@ pub(crate) const NOTHING: Shown = Shown {
     cpu_pct: f64::NAN,
     cpu_request: f64::NAN,
     cost_usd: f64::NAN,
+    tokens: f64::NAN,
     cache_key: 0,
 };
 
@@ -53,9 +58,13 @@ impl World {
             let mut graph = run(day);
             graph.run_id = format!("run{day:03}");
             graph.started_us = i64::try_from(day).unwrap() * DAY_US;
+            let shown_of = |node: &Node| shown(day, &node.step);
+            let spent =
+                |node: &Node| Some(shown_of(node).cost_usd + node.under.retried_usd).filter(|usd| usd.is_finite());
+            graph.outcome.cost_usd = graph.nodes.iter().filter_map(spent).reduce(|sum, usd| sum + usd);
             for node in &graph.nodes {
                 let start_us = graph.started_us + (node.start_ms.unwrap_or(0.0) * 1e3) as i64;
-                world.sample(&graph.workflow_id, &node.step, start_us, node.duration_ms, shown(day, &node.step));
+                world.sample(&graph.workflow_id, &node.step, start_us, node.duration_ms, shown_of(node));
             }
             world.graphs.push(graph);
         }
@@ -65,32 +74,9 @@ impl World {
     fn sample(&mut self, workflow: &str, step: &str, started_us: i64, duration_ms: f64, shown: Shown) {
         let Samples { vocabulary, .. } = &mut self.samples;
         let (workflow, step) = (vocabulary.intern(workflow), vocabulary.intern(step));
-        let provider = vocabulary.intern_opt(shown.provider);
-        let all = &mut self.samples;
-        all.workflow_id.push(workflow);
-        all.workflow_type.push(workflow);
-        all.step.push(step);
-        all.step_type.push(UNKNOWN);
-        all.provider.push(provider);
-        all.platform.push(UNKNOWN);
-        all.attempt.push(shown.attempt);
-        all.started_us.push(started_us);
-        all.ended_us.push(started_us + (duration_ms * 1e3) as i64);
-        all.input_bytes.push(shown.input_bytes);
-        all.output_bytes.push(shown.output_bytes);
-        all.tokens_in.push(f64::NAN);
-        all.upstream_bytes.push(f64::NAN);
-        all.step_count.push(f64::NAN);
-        all.duration_ms.push(duration_ms);
-        all.memory_mb.push(shown.memory_mb);
-        all.cpu_pct.push(shown.cpu_pct);
-        all.tokens.push(f64::NAN);
-        all.cost_usd.push(shown.cost_usd);
-        all.network_bytes.push(f64::NAN);
-        all.api_calls.push(f64::NAN);
-        all.memory_request_mb.push(shown.memory_request_mb);
-        all.cpu_request.push(shown.cpu_request);
-        all.cache_hit.push(false);
+        let (provider, platform) = (vocabulary.intern_opt(shown.provider), vocabulary.intern_opt(shown.platform));
+        let code = [workflow, step, provider, platform];
+        push(&mut self.samples, code, started_us, duration_ms, shown);
         let asked = Asked {
             key: shown.cache_key,
             started_us,
@@ -100,7 +86,34 @@ impl World {
             cost_usd: shown.cost_usd,
             is_cached: false,
         };
-        all.keys.entry((workflow, step)).or_default().extend(KeyStream::of(vec![asked]));
+        self.samples.keys.entry((workflow, step)).or_default().extend(KeyStream::of(vec![asked]));
+    }
+
+    /// Adds an execution of a step that did not succeed, or not yet.
+    pub(crate) fn unfinished(&mut self, step: &str, day: i64, duration_ms: f64, shown: Shown) -> &mut Samples {
+        let (workflow, step) = (self.samples.vocabulary.intern("wf"), self.samples.vocabulary.intern(step));
+        let unfinished = self.samples.unfinished.get_or_insert_default();
+        push(unfinished, [workflow, step, UNKNOWN, UNKNOWN], day * DAY_US, duration_ms, shown);
+        unfinished.is_running.push(false);
+        unfinished
+    }
+
+    /// Says what the runs of each of the first `n_days` days came to: how many succeeded, and at which step how many failed;
+    /// each took so long and cost so much.
+    pub(crate) fn came_to(&mut self, n_days: i64, succeeded: u32, failed: (&str, u32), (ms, usd): (f64, f64)) {
+        let words = &mut self.samples.vocabulary;
+        let (workflow_id, step) = (words.intern("wf"), words.intern(failed.0));
+        let outlay = |n| {
+            let mut outlay = Outlay::default();
+            (0..n).for_each(|_| outlay.add(ms, usd));
+            outlay
+        };
+        self.samples.outcomes.extend((0..n_days).map(|day| DayOutcomes {
+            workflow_id,
+            day_us: day * DAY_US,
+            succeeded: outlay(succeeded),
+            failed: [(step, outlay(failed.1))].into(),
+        }));
     }
 
     /// Says what was learned about a step's metric: change points on these days.
@@ -138,6 +151,35 @@ impl World {
             forecast: None,
         });
     }
+}
+
+/// `code`: of workflow, step, provider and platform.
+fn push(all: &mut Samples, code: [u32; 4], started_us: i64, duration_ms: f64, shown: Shown) {
+    let [workflow, step, provider, platform] = code;
+    all.workflow_id.push(workflow);
+    all.workflow_type.push(workflow);
+    all.step.push(step);
+    all.step_type.push(UNKNOWN);
+    all.provider.push(provider);
+    all.platform.push(platform);
+    all.attempt.push(shown.attempt);
+    all.started_us.push(started_us);
+    all.ended_us.push(started_us + (duration_ms * 1e3) as i64);
+    all.input_bytes.push(shown.input_bytes);
+    all.output_bytes.push(shown.output_bytes);
+    all.tokens_in.push(f64::NAN);
+    all.upstream_bytes.push(f64::NAN);
+    all.step_count.push(f64::NAN);
+    all.duration_ms.push(duration_ms);
+    all.memory_mb.push(shown.memory_mb);
+    all.cpu_pct.push(shown.cpu_pct);
+    all.tokens.push(shown.tokens);
+    all.cost_usd.push(shown.cost_usd);
+    all.network_bytes.push(f64::NAN);
+    all.api_calls.push(f64::NAN);
+    all.memory_request_mb.push(shown.memory_request_mb);
+    all.cpu_request.push(shown.cpu_request);
+    all.cache_hit.push(false);
 }
 
 /// A little noise, the same each time: within ±2 %.

@@ -1,6 +1,8 @@
-//! The two tests that the rules need.
+//! The tests that the rules need.
 
-use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+use crate::stats::dist::t_sf;
+use statrs::distribution::{ContinuousCDF, DiscreteCDF, Hypergeometric, Normal, StudentsT};
+use std::collections::BTreeMap;
 
 /// Linear interpolation between order statistics; NaN of nothing. Sorts `values`.
 pub(crate) fn quantile(values: &mut [f64], p: f64) -> f64 {
@@ -36,6 +38,48 @@ pub(crate) fn rank_sum_p(before: &[f64], after: &[f64]) -> f64 {
     let excess = rank_sum - m * (m + 1.0) / 2.0 - n * m / 2.0 - 0.5;
     // 0 for constants, NaN where there is nothing to compare.
     if variance > 0.0 { Normal::standard().sf(excess / variance.sqrt()) } else { 1.0 }
+}
+
+/// One-sided quantile test (Johnson, Verrill and Moore 1987; with a share of 0.5 the median test of Mood): how likely so
+/// many of the values above the `share`-quantile of all would be of `after` if both were alike, by the hypergeometric
+/// distribution. 1 where nothing can be told.
+pub(crate) fn quantile_test_p(before: &[f64], after: &[f64], share: f64) -> f64 {
+    let mut all: Vec<f64> = before.iter().chain(after).copied().collect();
+    let edge = quantile(&mut all, share);
+    let above = |values: &[f64]| values.iter().filter(|value| **value > edge).count() as u64;
+    let (of_after, of_all) = (above(after), above(&all));
+    match (Hypergeometric::new(all.len() as u64, of_all, after.len() as u64), of_after.checked_sub(1)) {
+        (Ok(by_chance), Some(fewer)) => by_chance.sf(fewer),
+        _ => 1.0,
+    }
+}
+
+/// The same where values of one day are alike: whether more of `after` lies above the `share`-quantile of all, with the
+/// variance of both shares over days (ratio estimators, Cochran 1977, chapter 6) and Student's t with one degree of freedom
+/// less than the shorter has days. Each value with its day. 1 where nothing can be told.
+pub(crate) fn quantile_test_over_days_p(before: &[(i64, f64)], after: &[(i64, f64)], share: f64) -> f64 {
+    let mut all: Vec<f64> = before.iter().chain(after).map(|(_, value)| *value).collect();
+    let edge = quantile(&mut all, share);
+    let (share_before, variance_before, n_before) = share_above(before, edge);
+    let (share_after, variance_after, n_after) = share_above(after, edge);
+    let t = (share_after - share_before) / (variance_before + variance_after).sqrt();
+    let p_value = t_sf(t, n_before.min(n_after) as f64 - 1.0);
+    if p_value.is_finite() { p_value } else { 1.0 }
+}
+
+/// The share of values above `edge`, its variance over days, and how many these are.
+fn share_above(values: &[(i64, f64)], edge: f64) -> (f64, f64, usize) {
+    let mut days: BTreeMap<i64, (f64, f64)> = BTreeMap::new();
+    for (day, value) in values {
+        let (above, n) = days.entry(*day).or_default();
+        *above += f64::from(u8::from(*value > edge));
+        *n += 1.0;
+    }
+    let n = values.len() as f64;
+    let share = days.values().map(|(above, _)| above).sum::<f64>() / n;
+    let squares: f64 = days.values().map(|(above, n)| (above - share * n).powi(2)).sum();
+    let n_days = days.len() as f64;
+    (share, n_days / (n_days - 1.0) * squares / (n * n), days.len())
 }
 
 /// A slope and where it lies.
@@ -86,6 +130,18 @@ mod tests {
         let before = [1.1, 2.0, 2.0, 3.5, 4.0, 5.5, 6.0, 2.5];
         let after = [2.0, 4.5, 5.5, 7.0, 8.0, 6.5, 9.0, 3.0, 10.0];
         assert!((rank_sum_p(&before, &after) - 0.016857381430781786).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_quantile_test_agrees_with_scipy() {
+        // 20 values, the five above 15.25 are 16 and 17 of `before` and 18, 19, 20 of `after`.
+        // scipy 1.17.1: hypergeom.sf(2, 20, 5, 8)
+        let before = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 16.0, 17.0];
+        let after = [11.0, 12.0, 13.0, 14.0, 15.0, 18.0, 19.0, 20.0];
+        assert!((quantile_test_p(&before, &after, 0.75) - 0.2961816305469557).abs() < 1e-9);
+        assert_eq!(quantile_test_p(&before, &[0.5, 0.6], 0.75), 1.0, "none above");
+        assert_eq!(quantile_test_p(&[], &[], 0.75), 1.0);
+        assert_eq!(quantile_test_p(&[1.0; 9], &[1.0; 9], 0.95), 1.0);
     }
 
     #[test]
