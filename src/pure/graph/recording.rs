@@ -60,6 +60,8 @@ pub(crate) struct Recording {
     pub(crate) delays_ms: Vec<f64>,
     /// Answered from a cache: needs no slot.
     pub(crate) cached: Vec<bool>,
+    /// No execution, but a gathering of dependencies ([`Node::is_gate`]).
+    pub(crate) gates: Vec<bool>,
     /// Who goes first when several wait: lower goes first.
     pub(crate) ranks: Vec<u32>,
     /// Whoever was ready first goes first, and `ranks` decide among those ready at one instant.
@@ -86,6 +88,7 @@ impl Recording {
             paused_ms: part(graph, &durations_ms, |under| under.paused_ms),
             retried_ms: part(graph, &durations_ms, |under| under.retried_ms),
             cached: graph.nodes.iter().map(|node| node.cached).collect(),
+            gates: graph.nodes.iter().map(Node::is_gate).collect(),
             steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
             recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
             started_us: graph.started_us,
