@@ -12,8 +12,9 @@ pub(super) fn time(time: &Time) -> Markup {
             p { "Below it: the share of end-to-end time that recommendations would save, each on its own; together they save less than their sum. These bars are on one scale, which ends at " (format::percent(end)) "; whiskers are intervals." }
         }
         p.note {
-            span.key.critical {} "the run’s end waited for it (critical path)" span.key.step {} "other steps"
-            span.key.wait {} "ready, but not started yet"
+            span.entry { span.key.critical {} "the run’s end waited for it (critical path)" } " "
+            span.entry { span.key.step {} "other steps" } " "
+            span.entry { span.key.wait {} "ready, but not started yet" }
         }
         @for (idx, workflow) in time.workflows.items.iter().enumerate() { (of_workflow(workflow, idx, time.savings_end)) }
         (more(&time.workflows, "workflows", "step_times"))
