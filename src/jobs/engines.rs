@@ -7,7 +7,7 @@ use super::stage::{Stage, Stages};
 use crate::pure::analysis::{Analysis, analyze_all};
 use crate::pure::compare::{Comparison, compare};
 use crate::pure::detect::anomalies::{AlarmRate, Detectors, fit_detectors};
-use crate::pure::detect::bottlenecks::bottlenecks;
+use crate::pure::detect::bottlenecks::{Found, WorkflowTimes, bottlenecks};
 use crate::pure::detect::common::CommonChanges;
 use crate::pure::detect::conditioned::{Days, conditioned};
 use crate::pure::detect::degradations::Degradation;
@@ -50,6 +50,7 @@ pub(crate) struct Findings {
     pub(crate) degradations: Vec<Degradation>,
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) bottlenecks: Vec<Bottleneck>,
+    pub(crate) step_times: Vec<WorkflowTimes>,
     pub(crate) recommendations: Vec<Recommendation>,
     pub(crate) skips: Vec<Skip>,
 }
@@ -199,7 +200,9 @@ fn learn_executions(history: &History, settings: &Settings, standing: Standing, 
 }
 
 fn recommend_changes(history: &History, settings: &Settings, findings: &mut Findings) {
-    let (found, skips) = bottlenecks(&history.graphs, &findings.analyses, &history.samples, &settings.bottlenecks);
+    let Found { bottlenecks: found, step_times, skips } =
+        bottlenecks(&history.graphs, &findings.analyses, &history.samples, &settings.bottlenecks);
+    findings.step_times = step_times;
     findings.skips.extend(skips);
     let inputs = Inputs {
         graphs: &history.graphs,

@@ -152,6 +152,7 @@ pub(crate) fn tables(
     if stages.has(Stage::Recommendations) {
         let found: Vec<Bottleneck> = findings.bottlenecks.iter().map(|found| context.carried_over(found)).collect();
         outputs.add(rows::bottlenecks(&found));
+        outputs.add(findings.step_times.iter().flat_map(rows::step_times).collect());
         outputs.add(findings.recommendations.iter().map(rows::recommendation).collect());
     }
     outputs.add::<SkipRow>(findings.skips.iter().map(rows::skip).collect());

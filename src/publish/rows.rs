@@ -4,11 +4,13 @@
 use crate::pure::analysis::Analysis;
 use crate::pure::compare::Comparison;
 use crate::pure::detect::anomalies::AlarmRate;
+use crate::pure::detect::bottlenecks::WorkflowTimes;
 use crate::pure::detect::degradations::Degradation;
 use crate::pure::detect::{Baseline, ChangePoint, Direction, Skip, SkipSubject, Trend};
 use crate::pure::experiment::ExperimentRow;
 use crate::pure::forecast::capacity::{CapacityPlan, Exhaustion, PlannedDay};
 use crate::pure::forecast::{CandidateScore, Forecast, ForecastStep, HorizonCoverage};
+use crate::pure::graph::{RunTimes, StepTimes};
 use crate::pure::learn::coverage::coverage_state;
 use crate::pure::learn::{Anomaly, ModelScore, Prediction};
 use crate::pure::recommend::{Action, Bottleneck, Recommendation};
@@ -17,7 +19,7 @@ use crate::pure::units::{DAY_US, Interval};
 use crate::tables::published::{
     AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow,
     ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, PredictionRow, RecommendationRow, SkipRow,
-    SpreadChangeRow, TrendRow,
+    SpreadChangeRow, StepTimesRow, TrendRow,
 };
 
 /// Coverage of a baseline's 5 % to 95 % quantiles.
@@ -520,6 +522,49 @@ fn bottleneck(rank: i64, found: &Bottleneck) -> BottleneckRow {
         opened_at: Instant(opened_at_us),
         inferred_confidence,
     }
+}
+
+/// The steps of a workflow in its recent runs.
+#[must_use]
+pub fn step_times(workflow: &WorkflowTimes) -> Vec<StepTimesRow> {
+    let WorkflowTimes { workflow_id, times, inferred_confidence } = workflow;
+    let RunTimes { steps, typical_run_id } = times;
+    let row = |times: &StepTimes| {
+        let StepTimes {
+            step,
+            n_runs,
+            n_executions,
+            duration_ms,
+            wait_ms,
+            slack_ms,
+            blocking_ms,
+            blocking_share,
+            typical,
+        } = times;
+        StepTimesRow {
+            workflow_id: workflow_id.clone(),
+            step: step.to_string(),
+            n_runs: signed(*n_runs),
+            n_executions: per(*n_executions, *n_runs),
+            duration_ms: *duration_ms,
+            wait_ms: *wait_ms,
+            slack_ms: *slack_ms,
+            blocking_ms: *blocking_ms,
+            blocking_share: *blocking_share,
+            typical_run_id: typical_run_id.clone(),
+            typical_ready_ms: typical.map(|span| span.ready_ms),
+            typical_start_ms: typical.map(|span| span.start_ms),
+            typical_end_ms: typical.map(|span| span.end_ms),
+            is_on_critical_path: typical.is_some_and(|span| span.is_critical),
+            inferred_confidence: *inferred_confidence,
+        }
+    };
+    steps.iter().map(row).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn per(n: usize, of: usize) -> f64 {
+    n as f64 / of as f64
 }
 
 /// A comparison.

@@ -1,5 +1,9 @@
 //! Charts as inline SVG. Colours come from the page's style sheet by class, so that charts follow light and dark.
 
+mod gantt;
+
+pub(super) use gantt::gantt;
+
 use super::format;
 use super::view::{Band, Course, Fan, Spark};
 use crate::pure::units::DAY_US;

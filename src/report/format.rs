@@ -281,6 +281,22 @@ pub fn name(text: &str) -> String {
     format!("{cut}…")
 }
 
+/// A name within `columns` of a line, in which wide characters (those of East Asian scripts, and pictures) take two.
+#[must_use]
+pub fn cut(name: &str, columns: usize) -> String {
+    let width = |c: char| if c >= '\u{1100}' { 2 } else { 1 };
+    if name.chars().map(width).sum::<usize>() <= columns {
+        return name.to_owned();
+    }
+    let mut used = 1;
+    let fits = |c: &char| {
+        used += width(*c);
+        used <= columns
+    };
+    let kept: String = name.chars().take_while(fits).collect();
+    format!("{kept}…")
+}
+
 /// Text from outside with control characters made visible, whole.
 #[must_use]
 pub fn printable(text: &str) -> String {
@@ -410,6 +426,10 @@ mod tests {
         assert_eq!(name("a\u{1b}[31m\nb\u{202e}c\u{9b}"), "a␛[31m␊bc\u{fffd}");
         assert_eq!(name(&"ü".repeat(100)).chars().count(), 80);
         assert_eq!(words("RESOURCE_ALLOCATION"), "resource allocation");
+        assert_eq!(
+            (cut("align", 5), cut("aligned", 5), cut("整列する", 5)),
+            ("align".into(), "alig…".into(), "整列…".into())
+        );
     }
 
     #[test]

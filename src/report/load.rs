@@ -1,13 +1,15 @@
 //! Reads the published tables of one as-of, keeping only what can be shown: a lake with 10,000 steps publishes
 //! hundreds of thousands of rows, and a page shows a few hundred.
 
+mod step_times;
+
 use super::history::{History, SeriesId};
 use super::order::{
     by_clarity, by_effect, by_impact, by_loss, by_rank, by_severity, by_spread, descending, is_alarm, is_open,
 };
 use super::read::{Published as Readable, for_each_row};
 use super::rollups::{self, Wanted};
-use super::view::{drawn_changes, forecast_candidates};
+use super::view::{costs, drawn_changes, forecast_candidates};
 use crate::error::{Error, Result};
 use crate::io::Store;
 use crate::publish::ledger::{State, as_of_folder};
@@ -20,6 +22,7 @@ use crate::tables::published::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+pub use step_times::WorkflowSteps;
 
 /// Rows kept of a table whose best rows are shown; the page shows fewer.
 const KEPT: usize = 200;
@@ -43,6 +46,8 @@ pub struct Published {
     pub spread_changes: Option<Kept<SpreadChangeRow>>,
     /// Open bottlenecks, largest impact first.
     pub bottlenecks: Option<Kept<BottleneckRow>>,
+    /// Steps of the workflows whose runs can be replayed, those of the costliest workflow first.
+    pub step_times: Option<Kept<WorkflowSteps>>,
     /// By rank.
     pub recommendations: Option<Kept<RecommendationRow>>,
     /// Most severe first.
@@ -192,11 +197,15 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
     let fine_history = fine_history(store, forecasts.as_ref()).await?;
     let experiments = all(store, as_of, |_| true).await?;
     let earlier_looks = earlier_looks(store, as_of, experiments.as_deref()).await?;
+    let bottlenecks = best(store, as_of, is_open, by_impact).await?;
+    let recommendations = best(store, as_of, |_| true, by_rank).await?;
+    let costs = costs(bottlenecks.as_ref(), recommendations.as_ref());
     Ok(Published {
         as_of,
         spread_changes: best(store, as_of, |row: &SpreadChangeRow| is_recent(row.changed_at, as_of), by_spread).await?,
-        bottlenecks: best(store, as_of, is_open, by_impact).await?,
-        recommendations: best(store, as_of, |_| true, by_rank).await?,
+        step_times: step_times::load(store, as_of, &costs).await?,
+        bottlenecks,
+        recommendations,
         anomalies: best(store, as_of, is_alarm, by_severity).await?,
         degradations: best(store, as_of, |_| true, by_loss).await?,
         experiments,

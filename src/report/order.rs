@@ -2,6 +2,7 @@
 
 use crate::tables::published::{
     AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, RecommendationRow, SpreadChangeRow,
+    StepTimesRow,
 };
 use std::cmp::Ordering;
 
@@ -46,6 +47,13 @@ pub(super) fn is_alarm(row: &AnomalyRow) -> bool {
 /// The table's own order: largest impact first.
 pub(super) fn by_impact(a: &BottleneckRow, b: &BottleneckRow) -> Ordering {
     a.rank.cmp(&b.rank)
+}
+
+/// Those that a run waits for longest first, then those that take longest in the typical one.
+pub(super) fn by_blocking(a: &StepTimesRow, b: &StepTimesRow) -> Ordering {
+    let span_ms =
+        |row: &StepTimesRow| row.typical_end_ms.zip(row.typical_start_ms).map_or(0.0, |(end, start)| end - start);
+    descending(a.blocking_share, b.blocking_share).then_with(|| descending(span_ms(a), span_ms(b)))
 }
 
 /// Best first.

@@ -5,7 +5,7 @@ use crate::publish::parquet::read_table;
 use crate::tables::published::{
     AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow,
     ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow,
-    SpreadChangeRow, TableSpec, TrendRow,
+    SpreadChangeRow, StepTimesRow, TableSpec, TrendRow,
 };
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
@@ -369,6 +369,23 @@ readable!(RecommendationRow {
 });
 readable!(RejectRow { file, row, column, value, reason });
 readable!(SkipRow { analysis, workflow, workflow_type, step, metric, reason });
+readable!(StepTimesRow {
+    workflow_id,
+    step,
+    n_runs,
+    n_executions,
+    duration_ms,
+    wait_ms,
+    slack_ms,
+    blocking_ms,
+    blocking_share,
+    typical_run_id,
+    typical_ready_ms,
+    typical_start_ms,
+    typical_end_ms,
+    is_on_critical_path,
+    inferred_confidence,
+});
 readable!(TrendRow {
     workflow_id,
     workflow_type,

@@ -198,6 +198,7 @@ async fn what_was_planted_is_found() {
     let change = &truth["change_points"][0];
     let slower = ["workflow_id", "step"].map(|key| change[key].as_str().unwrap().to_owned());
     assert!(rows.iter().any(|row| row[..2] == slower && row[2] == "slow_step"), "{slower:?} in {rows:?}");
+    what_runs_wait_for_is_told(&place.table("results", "step_times").await, &truth["sequential"]);
     let advice = place.table("results", "recommendations").await;
     let kinds = rows_of(&advice, &["workflow_id", "target", "type"]);
     let has = |workflow: &str, target: &str, kind: &str| {
@@ -227,6 +228,25 @@ async fn evidence_is_told(place: &Workplace) {
         assert_eq!(untold.next(), None, "{shown}");
         assert!(shown.contains("undo  "), "{shown}");
     }
+}
+
+/// Shares of each workflow make a whole, typical runs are whole runs, and the step that waits for a slot blocks by its wait.
+fn what_runs_wait_for_is_told(found: &DataFrame, sequential: &Value) {
+    let of = |column| numbers(found, column);
+    let (shares, starts, ends) = (of("blocking_share"), of("typical_start_ms"), of("typical_end_ms"));
+    let keys = rows_of(found, &["workflow_id", "step"]);
+    let mut whole: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+    for ((key, share), start) in keys.iter().zip(&shares).zip(&starts) {
+        let (sum, first) = whole.entry(&key[0]).or_insert((0.0, f64::INFINITY));
+        (*sum, *first) = (*sum + share, first.min(*start));
+    }
+    assert_eq!(whole.len(), 3);
+    assert!(whole.values().all(|(sum, first)| (sum - 1.0).abs() < 1e-9 && *first == 0.0), "{whole:?}");
+    assert!(starts.iter().zip(&ends).all(|(start, end)| start < end), "{found:?}");
+    let waits = ["workflow_id", "second"].map(|key| sequential[key].as_str().unwrap().to_owned()).to_vec();
+    let row = keys.iter().position(|key| *key == waits).unwrap();
+    // The wait is time in which nothing else is waited for.
+    assert!(of("wait_ms")[row] > 30e3 && of("blocking_ms")[row] > of("duration_ms")[row] + 30e3, "{found:?}");
 }
 
 /// The planted ones, to the day; none that nothing planted explains.

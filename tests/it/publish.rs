@@ -17,7 +17,7 @@ use paceline::pure::series::Metric;
 use paceline::tables::published::{
     AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ColumnKind, ColumnSpec, ComparisonRow,
     DegradationRow, ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, Partition, PredictionRow,
-    RecommendationRow, RejectRow, RollupColumns, SkipRow, SpreadChangeRow, TABLES, TableSpec, TrendRow,
+    RecommendationRow, RejectRow, RollupColumns, SkipRow, SpreadChangeRow, StepTimesRow, TABLES, TableSpec, TrendRow,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -233,6 +233,26 @@ fn tables(day: u32) -> Vec<Output> {
                 effect_upper: f64::NAN,
                 level: 0.95,
                 p_value: 1e-12,
+            }],
+        ),
+        Output::of_rows(
+            at,
+            vec![StepTimesRow {
+                workflow_id: workflow_id.clone(),
+                step: text(HOSTILE),
+                n_runs: 40,
+                n_executions: 2.5,
+                duration_ms: 1.5,
+                wait_ms: f64::NAN,
+                slack_ms: 0.0,
+                blocking_ms: 3.0,
+                blocking_share: 1.0,
+                typical_run_id: text(HOSTILE),
+                typical_ready_ms: None,
+                typical_start_ms: Some(0.5),
+                typical_end_ms: Some(f64::INFINITY),
+                is_on_critical_path: true,
+                inferred_confidence: Some(0.99),
             }],
         ),
         Output::of_rows(

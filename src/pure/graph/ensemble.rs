@@ -344,6 +344,11 @@ impl Ensemble {
     pub(crate) fn recordings(&self) -> impl Iterator<Item = &Recording> {
         self.runs.iter().map(|run| &run.recording)
     }
+
+    /// The same with their ids, latest first.
+    pub(super) fn named_recordings(&self) -> impl Iterator<Item = (&str, &Recording)> {
+        self.runs.iter().map(|run| (run.run_id.as_str(), &run.recording))
+    }
 }
 
 /// Slots explain how a run went where its replay comes as near as this to the recording.

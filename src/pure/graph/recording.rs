@@ -64,6 +64,8 @@ pub(crate) struct Recording {
     pub(crate) delays_ms: Vec<f64>,
     /// Answered from a cache: needs no slot.
     pub(crate) cached: Vec<bool>,
+    /// An execution, and no gate or later part of one ([`Node::is_execution`]).
+    pub(crate) is_execution: Vec<bool>,
     /// Who goes first when several wait: lower goes first.
     pub(crate) ranks: Vec<u32>,
     /// Whoever was ready first goes first, and `ranks` decide among those ready at one instant.
@@ -94,6 +96,7 @@ impl Recording {
             longest_retried_ms: part(graph, &durations_ms, |under| under.longest_retried_ms),
             retried_usd: graph.nodes.iter().map(retried_usd).collect(),
             cached: graph.nodes.iter().map(|node| node.cached).collect(),
+            is_execution: graph.nodes.iter().map(Node::is_execution).collect(),
             steps: graph.nodes.iter().map(|node| codes.intern(&node.step)).collect(),
             recorded_ms: recorded_ms(graph, times.as_ref(), &durations_ms),
             cost_usd: graph.outcome.cost_usd.filter(|usd| usd.is_finite()),

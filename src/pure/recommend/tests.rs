@@ -14,7 +14,7 @@ use crate::units::Interval;
 
 fn recommend(world: &World, comparisons: &[Comparison], params: &Params) -> Vec<Recommendation> {
     let World { graphs, samples, analyses } = world;
-    let (found, _) = bottlenecks(graphs, analyses, samples, &BottleneckParams::default());
+    let found = bottlenecks(graphs, analyses, samples, &BottleneckParams::default()).bottlenecks;
     let inputs = Inputs { graphs, samples, bottlenecks: &found, comparisons, analyses };
     let ranked = rank(propose(&inputs, params), graphs, params);
     for (place, proposal) in (1..).zip(&ranked) {

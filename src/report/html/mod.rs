@@ -4,6 +4,7 @@ mod actions;
 mod findings;
 mod outlook;
 mod quality;
+mod time;
 mod verdicts;
 
 use super::view::{Capped, Headline, Line, Part, Subject, Tile, Tone, View};
@@ -65,6 +66,7 @@ fn titles(view: &View) -> Vec<(&'static str, &'static str)> {
         ("spread", "What scatters differently", view.spread_changes.is_some()),
         ("now", "What got slower just now", view.degradations.is_some()),
         ("slow", "What is slow", true),
+        ("time", "What costs the time of a run", true),
         ("next", "What to do next", view.recommendations.is_some()),
         ("outlook", "What will happen", view.forecasts.is_some()),
         ("capacity", "When capacity runs short", view.capacity.is_some()),
@@ -85,6 +87,7 @@ fn sections(view: &View) -> Markup {
         "spread" => view.spread_changes.as_ref().map_or_else(|| html! {}, findings::spread_changes),
         "now" => view.degradations.as_ref().map_or_else(|| html! {}, findings::degradations),
         "slow" => part(&view.slow, findings::slow),
+        "time" => part(&view.time, time::time),
         "next" => optional(view.recommendations.as_ref(), actions::recommendations),
         "outlook" => optional(view.forecasts.as_ref(), |forecasts| outlook::forecasts(forecasts, view)),
         "capacity" => optional(view.capacity.as_ref(), outlook::capacity),

@@ -15,6 +15,7 @@ mod scores;
 mod slow;
 mod spread;
 mod summary;
+mod time;
 mod trends;
 
 pub use anomalies::{Anomalies, Anomaly};
@@ -32,6 +33,8 @@ pub use scores::{CoverageAlert, ForecastScore, PredictionScore, Scores, Target};
 pub use slow::{Slow, SlowStep};
 pub use spread::{SpreadChange, SpreadChanges};
 pub use summary::Line;
+pub(super) use time::costs;
+pub use time::{Gantt, GanttRow, SavingBar, Time, WorkflowTime};
 pub use trends::{TrendCell, TrendLine, Trends};
 
 use super::format;
@@ -69,6 +72,8 @@ pub struct View {
     pub spread_changes: Option<SpreadChanges>,
     /// What is slow.
     pub slow: Part<Slow>,
+    /// What costs the time of a run.
+    pub time: Part<Time>,
     /// What to do next; none where the reader does not want it.
     pub recommendations: Option<Part<Recommendations>>,
     /// What will happen; none where the reader does not want it.
@@ -214,6 +219,7 @@ pub fn view(published: &Published, params: &ViewParams) -> View {
         headline,
         changes,
         slow,
+        time: time::time(published, params.include_recommendations),
         recommendations,
         forecasts: params.include_forecasts.then(|| forecasts::forecasts(published, params.timezone)),
         capacity: params.include_forecasts.then(|| capacity::capacity(published)),

@@ -24,6 +24,7 @@ mod recommendations;
 mod rejects;
 mod skips;
 mod spread_changes;
+mod step_times;
 mod trends;
 
 pub use anomalies::AnomalyRow;
@@ -46,10 +47,11 @@ pub use rows::{Row, to_batch};
 pub use skips::SkipRow;
 pub use spec::{ColumnKind, ColumnSpec, Partition, TableSpec};
 pub use spread_changes::SpreadChangeRow;
+pub use step_times::StepTimesRow;
 pub use trends::TrendRow;
 
 /// Every published table, in the order of the flow.
-pub const TABLES: [&TableSpec; 17] = [
+pub const TABLES: [&TableSpec; 18] = [
     &ROLLUPS,
     &BaselineRow::SPEC,
     &PredictionRow::SPEC,
@@ -59,6 +61,7 @@ pub const TABLES: [&TableSpec; 17] = [
     &SpreadChangeRow::SPEC,
     &DegradationRow::SPEC,
     &BottleneckRow::SPEC,
+    &StepTimesRow::SPEC,
     &ComparisonRow::SPEC,
     &TrendRow::SPEC,
     &ForecastRow::SPEC,

@@ -11,7 +11,7 @@ use paceline::pure::units::DAY_US;
 use paceline::tables::published::{
     AnomalyRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow,
     Instant, Json, ModelScoreRow, ROLLUPS, RecommendationRow, RejectRow, RollupColumns, Row, SkipRow, SpreadChangeRow,
-    TrendRow,
+    StepTimesRow, TrendRow,
 };
 use std::collections::BTreeMap;
 
@@ -218,6 +218,28 @@ pub(crate) fn bottleneck(rank: i64, workflow: &str, step: &str, impact: f64) -> 
         evidence: vec![format!("change_points:{workflow}/{step}/execution_time"), "baselines:x".to_owned()],
         status: "open".to_owned(),
         opened_at: Instant(day_us(5)),
+        inferred_confidence: None,
+    }
+}
+
+/// A step of a run of 100 minutes: ready, started and ended at these minutes, or not at all.
+pub(crate) fn step_times(workflow: &str, step: &str, share: f64, minutes: Option<[f64; 3]>) -> StepTimesRow {
+    let ms = |at: usize| minutes.map(|minutes| minutes[at] * 60e3);
+    StepTimesRow {
+        workflow_id: workflow.to_owned(),
+        step: step.to_owned(),
+        n_runs: 40,
+        n_executions: 1.0,
+        duration_ms: ms(2).zip(ms(1)).map_or(1.0, |(end, start)| end - start),
+        wait_ms: ms(1).zip(ms(0)).map_or(0.0, |(start, ready)| start - ready),
+        slack_ms: 0.0,
+        blocking_ms: share * 6.0e6,
+        blocking_share: share,
+        typical_run_id: format!("{workflow}-0417"),
+        typical_ready_ms: ms(0),
+        typical_start_ms: ms(1),
+        typical_end_ms: ms(2),
+        is_on_critical_path: minutes.is_some() && share > 0.0,
         inferred_confidence: None,
     }
 }
@@ -457,6 +479,18 @@ pub(crate) async fn put_week(store: &Store) {
             bottleneck(1, "rnaseq", "align", 0.34),
             bottleneck(2, "rnaseq", "quantify", 0.12),
             bottleneck(3, "nightly-etl", "load", 0.08),
+        ],
+    )
+    .await;
+    put(
+        store,
+        vec![
+            step_times("nightly-etl", "load", 1.0, Some([0.0, 0.0, 15.0])),
+            step_times("rnaseq", "fetch", 0.1, Some([0.0, 0.0, 10.0])),
+            step_times("rnaseq", "align", 0.7, Some([10.0, 22.0, 80.0])),
+            step_times("rnaseq", "qc", 0.0, Some([10.0, 10.0, 31.5])),
+            step_times("rnaseq", "quantify", 0.2, Some([80.0, 80.0, 100.0])),
+            step_times("rnaseq", "rescue", 0.0, None),
         ],
     )
     .await;

@@ -3,7 +3,7 @@
 mod fixture;
 
 use chrono_tz::Tz;
-use fixture::{as_of, bottleneck, change_point, put, put_history, put_week, recommendation, skip};
+use fixture::{as_of, bottleneck, change_point, put, put_history, put_week, recommendation, skip, step_times};
 use paceline::cli::recommend::{RecommendArgs, RecommendCommand, ShowArgs, listed, recommend, shown};
 use paceline::cli::report::{ReportArgs, report};
 use paceline::cli::results::ResultsArgs;
@@ -11,7 +11,7 @@ use paceline::error::Error;
 use paceline::io::Store;
 use paceline::pure::series::Metric;
 use paceline::report::{ViewParams, choose_as_of, html, load, view};
-use paceline::tables::published::{AnomalyRow, ChangePointRow, SkipRow};
+use paceline::tables::published::{AnomalyRow, ChangePointRow, SkipRow, StepTimesRow};
 use std::process::Command;
 
 const BERLIN: ViewParams = ViewParams {
@@ -67,6 +67,11 @@ async fn a_week_is_told_from_its_tables_alone() {
         "negative duration",
         "needs 14 buckets with data",
         "unclear",
+        "Run <bdi>rnaseq-0417</bdi> took <b>1 h 40 m</b>",
+        "5 steps over 1 h 40 m; its end waited for: fetch, align, quantify.",
+        "<title>align: 22 m to 1 h 20 m, after a wait of 12 m; 70 % of the runs’ time</title>",
+        "not in this run",
+        "that recommendations would save, each on its own",
     ];
     for text in said {
         assert!(page.contains(text), "{text:?} is missing");
@@ -101,9 +106,14 @@ async fn what_is_not_wanted_is_left_out() {
     let params =
         ViewParams { include_recommendations: false, include_trends: false, include_forecasts: false, ..BERLIN };
     let page = page(&store, &params).await;
-    for text in
-        ["What to do next", "Where things are heading", "What will happen", "When capacity runs short", "Give align"]
-    {
+    for text in [
+        "What to do next",
+        "Where things are heading",
+        "What will happen",
+        "When capacity runs short",
+        "Give align",
+        "would save",
+    ] {
         assert!(!page.contains(text), "{text:?} is there");
     }
 }
@@ -138,6 +148,7 @@ async fn names_from_outside_stay_text() {
     put(&store, vec![recommendation]).await;
     put(&store, vec![AnomalyRow { reasons: vec![name.to_owned()], ..fixture::anomaly(name, name, 0.9, name) }]).await;
     put(&store, vec![skip(name, name, name)]).await;
+    put(&store, vec![step_times(name, name, 1.0, Some([0.0, 1.0, 2.0]))]).await;
     let page = page(&store, &BERLIN).await;
     assert!(!page.contains("<script") && !page.contains("../\u{202e}"));
     assert!(page.contains("&lt;/title&gt;&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;␊&amp;"));
@@ -157,11 +168,45 @@ async fn ten_thousand_steps_fit_on_a_page() {
     put(&store, (0..10_000).map(|n| skip("trends", &step(n), &format!("needs 14, found {n}"))).collect()).await;
     let trends = (0..10_000).map(|n| fixture::trend("big", Some(&step(n)), Metric::Cost, 30, "degrading"));
     put(&store, trends.collect()).await;
+    let steps = (0..10_000).map(|n| step_times("big", &step(n), 1e-4, Some([0.0, 0.0, 1.0])));
+    let others = (0..500).map(|n| step_times(&format!("other-{n}"), "only", 1.0, Some([0.0, 0.0, 1.0])));
+    put(&store, steps.chain(others).collect()).await;
     let page = page(&store, &BERLIN).await;
     assert!(page.len() < 300_000, "{} bytes", page.len());
-    for text in ["9,990 more with smaller impact", "10,000 executions stand out", "9,972 more recommendations"] {
+    for text in [
+        "9,990 more with smaller impact",
+        "10,000 executions stand out",
+        "9,972 more recommendations",
+        "9,985 more steps, with 99.85",
+        "498 more workflows",
+    ] {
         assert!(page.contains(text), "{text:?} is missing");
     }
+}
+
+#[tokio::test]
+async fn what_a_run_waits_for_is_drawn_of_the_workflows_with_most_to_gain() {
+    let (_folder, store) = results();
+    let span = Some([0.0, 0.0, 30.0]);
+    let unknown = |step: &str| StepTimesRow {
+        wait_ms: f64::NAN,
+        inferred_confidence: Some(0.996),
+        ..step_times("untimed", step, 0.5, span)
+    };
+    put(&store, vec![bottleneck(1, "guilty", "s", 0.4)]).await;
+    put(
+        &store,
+        vec![StepTimesRow { blocking_ms: 1.0, ..step_times("guilty", "s", 1.0, span) }, unknown("a"), unknown("b")],
+    )
+    .await;
+    let shown = page(&store, &BERLIN).await.replace('\u{a0}', " ");
+    let (first, second) = (shown.find("Run <bdi>guilty-0417"), shown.find("Run <bdi>untimed-0417"));
+    assert!(first.is_some() && first < second, "what costs most comes before what takes longest");
+    for text in ["as early as its dependencies let it start", "with a confidence of 99.6 % or more"] {
+        assert_eq!(shown.matches(text).count(), 1, "{text:?}");
+    }
+    put::<StepTimesRow>(&store, Vec::new()).await;
+    assert!(page(&store, &BERLIN).await.contains("No workflow has runs that can be replayed."));
 }
 
 #[tokio::test]
@@ -175,6 +220,12 @@ async fn numbers_that_are_none_do_not_break_the_page() {
     });
     put(&store, changes.collect()).await;
     put(&store, odd.iter().zip(1..).map(|(impact, rank)| bottleneck(rank, "rnaseq", "s", *impact)).collect()).await;
+    let steps = odd.iter().enumerate().map(|(n, odd)| StepTimesRow {
+        typical_end_ms: Some(*odd),
+        wait_ms: *odd,
+        ..step_times("rnaseq", &format!("s{n}"), *odd, Some([0.0, *odd, -odd]))
+    });
+    put(&store, steps.collect()).await;
     let mut forecasts = fixture::forecast("rnaseq", Metric::ExecutionTime, 5.0e6);
     for (row, odd) in forecasts.iter_mut().zip(odd.iter().cycle()) {
         (row.point, row.lower, row.upper) = (*odd, -odd, *odd);

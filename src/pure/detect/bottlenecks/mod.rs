@@ -31,7 +31,7 @@ pub use slow_step::Percentile;
 
 use super::{Skip, SkipSubject};
 use crate::analysis::Analysis;
-use crate::graph::{Ensemble, EnsembleParams, NotReplayable, RunGraph, Saving, Scratch};
+use crate::graph::{Ensemble, EnsembleParams, NotReplayable, RunGraph, RunTimes, Saving, Scratch};
 use crate::recommend::{Bottleneck, stable_id};
 use crate::samples::Samples;
 use api_limit::Traffic;
@@ -55,30 +55,50 @@ impl Default for BottleneckParams {
     }
 }
 
+/// What the recent runs of all workflows show.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Found {
+    /// Sorted by impact, largest first.
+    pub bottlenecks: Vec<Bottleneck>,
+    /// What each step has to do with how long runs take, of the workflows whose runs can be replayed, by name.
+    pub step_times: Vec<WorkflowTimes>,
+    /// What could not be looked at.
+    pub skips: Vec<Skip>,
+}
+
+/// The steps of one workflow in its recent runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkflowTimes {
+    /// The workflow.
+    pub workflow_id: String,
+    /// Its steps.
+    pub times: RunTimes,
+    /// Confidence of the least certain dependency, where they were inferred; none where they were declared.
+    pub inferred_confidence: Option<f64>,
+}
+
 /// Looks for bottlenecks in every workflow, in parallel; the result does not depend on the number of threads.
 ///
-/// `graphs` in any order, of all workflows; `samples` as documented; `analyses` of the same window. The findings come
-/// sorted by impact, largest first, with `opened_at_us` as far as this window tells; an earlier date is the caller's to
-/// carry over.
+/// `graphs` in any order, of all workflows; `samples` as documented; `analyses` of the same window. The findings have
+/// `opened_at_us` as far as this window tells; an earlier date is the caller's to carry over.
 #[must_use]
-pub fn bottlenecks(
-    graphs: &[RunGraph],
-    analyses: &[Analysis],
-    samples: &Samples,
-    params: &BottleneckParams,
-) -> (Vec<Bottleneck>, Vec<Skip>) {
+pub fn bottlenecks(graphs: &[RunGraph], analyses: &[Analysis], samples: &Samples, params: &BottleneckParams) -> Found {
     let histories = History::collect(graphs, samples, analyses);
     let traffic = Traffic::of(samples);
-    let (found, skips): (Vec<_>, Vec<_>) =
-        histories.par_iter().map(|history| of_workflow(history, &traffic, params)).unzip();
-    let mut found: Vec<Bottleneck> = found.into_iter().flatten().collect();
-    found.sort_by(|a, b| {
+    let by_workflow: Vec<Found> = histories.par_iter().map(|history| of_workflow(history, &traffic, params)).collect();
+    let mut found = Found::default();
+    for Found { bottlenecks, step_times, skips } in by_workflow {
+        found.bottlenecks.extend(bottlenecks);
+        found.step_times.extend(step_times);
+        found.skips.extend(skips);
+    }
+    found.bottlenecks.sort_by(|a, b| {
         b.impact
             .total_cmp(&a.impact)
             .then_with(|| b.saving_ms.total_cmp(&a.saving_ms))
             .then_with(|| key(a).cmp(&key(b)))
     });
-    (found, skips.into_iter().flatten().collect())
+    found
 }
 
 fn key(bottleneck: &Bottleneck) -> (&str, Option<&str>, &str) {
@@ -107,12 +127,12 @@ pub(crate) struct Scene<'a, 'h> {
     pub(crate) percentile: Percentile,
 }
 
-fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckParams) -> (Vec<Bottleneck>, Vec<Skip>) {
+fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckParams) -> Found {
     let without_replay = Replayed { error: 0.0, inferred_confidence: None };
     let memory = resource::memory(history, params);
     let mut found: Vec<Bottleneck> =
         memory.into_iter().map(|finding| publish(history.workflow_id, finding, without_replay)).collect();
-    let mut skips = Vec::new();
+    let (mut step_times, mut skips) = (Vec::new(), Vec::new());
     match Ensemble::new(&history.graphs, params.replay) {
         Ok(ensemble) => {
             let replayed =
@@ -128,10 +148,15 @@ fn of_workflow(history: &History<'_>, traffic: &Traffic, params: &BottleneckPara
             let (findings, left_out) = replayed_rules(&scene);
             found.extend(findings.into_iter().map(|finding| publish(history.workflow_id, finding, replayed)));
             skips.extend(left_out);
+            step_times.push(WorkflowTimes {
+                workflow_id: history.workflow_id.to_owned(),
+                times: ensemble.step_times(),
+                inferred_confidence: replayed.inferred_confidence,
+            });
         }
         Err(reason) => skips.push(skip(history, None, &reason)),
     }
-    (found, skips)
+    Found { bottlenecks: found, step_times, skips }
 }
 
 /// What has to be said of all that was replayed.

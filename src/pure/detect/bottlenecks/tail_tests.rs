@@ -41,7 +41,7 @@ fn world(seed: u64, tail: f64, of_day: f64) -> World {
 
 fn slow(world: &World, percentile: u8) -> Vec<Bottleneck> {
     let params = BottleneckParams { percentile: Percentile::new(percentile).unwrap(), ..BottleneckParams::default() };
-    let (found, _) = bottlenecks(&world.graphs, &world.analyses, &world.samples, &params);
+    let found = bottlenecks(&world.graphs, &world.analyses, &world.samples, &params).bottlenecks;
     found.into_iter().filter(|found| found.kind == "slow_step").collect()
 }
 

@@ -6,7 +6,8 @@ use crate::graph::examples::{graph, timed};
 use crate::series::Metric;
 
 fn find(world: &World) -> (Vec<Bottleneck>, Vec<Skip>) {
-    bottlenecks(&world.graphs, &world.analyses, &world.samples, &BottleneckParams::default())
+    let found = bottlenecks(&world.graphs, &world.analyses, &world.samples, &BottleneckParams::default());
+    (found.bottlenecks, found.skips)
 }
 
 /// ```text

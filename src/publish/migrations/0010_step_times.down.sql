@@ -1,0 +1,1 @@
+DROP TABLE paceline.step_times;
