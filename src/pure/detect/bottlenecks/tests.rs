@@ -187,7 +187,8 @@ fn memory_at_its_limit_needs_no_replay() {
     assert_eq!((found.len(), found[0].kind, found[0].severity), (1, "resource_exhaustion", "high"));
     assert_eq!((found[0].impact, found[0].impact_upper), (0.0, 0.0));
     assert_eq!(skips.len(), 1);
-    assert_eq!(skips[0].reason, "replay needs 5 runs with declared dependencies, found 0 of 40");
+    assert_eq!(skips[0].reason, "replay needs 5 runs with declared dependencies, nested spans, or times of submission, start and end that show what \
+         waits for what; found 0 of 40");
 }
 
 #[test]
