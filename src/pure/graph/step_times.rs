@@ -190,7 +190,7 @@ impl StepSpan {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::float_cmp, reason = "tests with exact answers")]
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::super::EnsembleParams;
     use super::super::examples::{empty, fork_join, timed};
     use super::*;

@@ -87,7 +87,7 @@ mod tests {
             share: "5 %".to_owned(),
         };
         let rows = spans.iter().map(row).collect();
-        gantt(&Gantt { description: "what".to_owned(), end_ms, rows }, "run", 4).into_string()
+        gantt(&Gantt { description: "what".to_owned(), end_ms, rows }, "run", 4).into_string().replace('\u{a0}', " ")
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(super) fn time(time: &Time) -> Markup {
         p.note {
             span.entry { span.key.critical {} "the run’s end waited for it (critical path)" } " "
             span.entry { span.key.step {} "other steps" } " "
-            span.entry { span.key.wait {} "ready, but not started yet" }
+            span.entry { span.key.wait {} "paler: ready, but not started yet" }
         }
         @for (idx, workflow) in time.workflows.items.iter().enumerate() { (of_workflow(workflow, idx, time.savings_end)) }
         (more(&time.workflows, "workflows", "step_times"))
@@ -44,7 +44,7 @@ fn saving(it: &SavingBar, end: f64) -> Markup {
     let title = format!("{}: {} ({})", it.title, it.share, it.interval);
     html! {
         li {
-            span { span.rank { (it.rank) "." } (it.title) }
+            span.title { span.rank { (it.rank) "." } (it.title) }
             (charts::bar(it.impact, it.impact_lower, it.impact_upper, end, &title))
             span.figures { b { (it.share) } span.muted { " (" (it.interval) ")" } }
         }

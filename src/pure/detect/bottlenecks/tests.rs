@@ -1,4 +1,4 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::planted::{NOTHING, Shown, World, noisy};
 use super::*;
@@ -187,8 +187,11 @@ fn memory_at_its_limit_needs_no_replay() {
     assert_eq!((found.len(), found[0].kind, found[0].severity), (1, "resource_exhaustion", "high"));
     assert_eq!((found[0].impact, found[0].impact_upper), (0.0, 0.0));
     assert_eq!(skips.len(), 1);
-    assert_eq!(skips[0].reason, "replay needs 5 runs with declared dependencies, nested spans, or times of submission, start and end that show what \
-         waits for what; found 0 of 40");
+    assert_eq!(
+        skips[0].reason,
+        "replay needs 5 runs with declared dependencies, nested spans, or times of submission, start and end that show what \
+         waits for what; found 0 of 40"
+    );
 }
 
 #[test]
@@ -210,4 +213,17 @@ fn threads_and_order_make_no_difference() {
     let one = pool(1).install(|| find(&world));
     world.graphs.reverse();
     assert_eq!(pool(4).install(|| find(&world)), one);
+}
+
+#[test]
+fn steps_are_told_of_over_the_runs_that_are_replayed() {
+    let of = |world: &World| bottlenecks(&world.graphs, &world.analyses, &world.samples, &BottleneckParams::default());
+    let found = of(&slowed()).step_times;
+    let [WorkflowTimes { workflow_id, times, inferred_confidence }] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((workflow_id.as_str(), *inferred_confidence), ("wf", None));
+    assert_eq!((times.steps.len(), &*times.steps[0].step), (4, "align"));
+    assert!(times.steps.iter().all(|step| step.n_runs == 40 && step.typical.is_some()), "{times:?}");
+    let mut unknown = slowed();
+    unknown.graphs.iter_mut().for_each(|graph| graph.dependencies_known = false);
+    assert_eq!(of(&unknown).step_times, []);
 }
