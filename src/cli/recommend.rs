@@ -1,16 +1,20 @@
-//! `paceline recommend list|show`: published recommendations in the terminal.
+//! `paceline recommend`: published recommendations in the terminal, and what became of them.
 
+use super::decisions::{DecideArgs, decide};
 use super::output::{Format, print, table};
 use super::results::{Results, ResultsArgs, by_id, published};
 use crate::error::{Error, Result};
+use crate::publish::ledger::State;
+use crate::pure::recommend::Status;
 use crate::report::format;
 use crate::report::load::all;
-use crate::tables::published::RecommendationRow;
+use crate::tables::published::{Instant, OutcomeRow, RecommendationRow};
+use chrono::DateTime;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
-/// What to do next, as published.
+/// What to do next, as published, and what became of it.
 #[derive(Debug, Clone, Args)]
 pub struct RecommendArgs {
     /// What to do
@@ -23,8 +27,16 @@ pub struct RecommendArgs {
 pub enum RecommendCommand {
     /// List the recommendations, best first
     List(ListArgs),
-    /// Show one recommendation with its actions and evidence
+    /// Show one recommendation with its actions, evidence, and what it did where it was applied
     Show(ShowArgs),
+    /// Record that you have made the change it proposes: Paceline changes no workflow itself, and measures what it did
+    Apply(DecideArgs),
+    /// Record that you have taken the change back
+    Rollback(DecideArgs),
+    /// Record that the change will not be made: it goes to the end of the ranking
+    Dismiss(DecideArgs),
+    /// Take the last of these back: it did not happen, or no longer holds
+    Reopen(DecideArgs),
 }
 
 /// Which recommendations are listed.
@@ -69,13 +81,21 @@ pub async fn recommend(args: &RecommendArgs) -> Result<u8> {
     match &args.command {
         RecommendCommand::List(args) => list(args).await?,
         RecommendCommand::Show(args) => show(args).await?,
+        RecommendCommand::Apply(args) => decide(args, Status::Applied).await?,
+        RecommendCommand::Rollback(args) => decide(args, Status::RolledBack).await?,
+        RecommendCommand::Dismiss(args) => decide(args, Status::Dismissed).await?,
+        RecommendCommand::Reopen(args) => decide(args, Status::Open).await?,
     }
     Ok(0)
 }
 
-async fn read(args: &ResultsArgs, keep: impl Fn(&RecommendationRow) -> bool) -> Result<Vec<RecommendationRow>> {
-    let results: Results = args.open().await?;
-    let mut rows = published(all(&results.store, results.as_of, keep).await?, "recommendations", &results)?;
+/// Rows as they were published, with where they stand now.
+async fn read(results: &Results, keep: impl Fn(&RecommendationRow) -> bool) -> Result<Vec<RecommendationRow>> {
+    let mut rows = published(all(&results.store, results.as_of, keep).await?, "recommendations", results)?;
+    let decided = State::load(&results.store).await?.decided();
+    for row in &mut rows {
+        decided.status(&row.recommendation_id).as_str().clone_into(&mut row.status);
+    }
     rows.sort_by_key(|row: &RecommendationRow| row.rank);
     Ok(rows)
 }
@@ -84,10 +104,10 @@ async fn list(args: &ListArgs) -> Result<()> {
     let ListArgs { results, workflow, category, limit, format } = args;
     let is_asked = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
     let keep = |row: &RecommendationRow| is_asked(workflow, &row.workflow_id) && is_asked(category, &row.category);
-    let mut rows = read(results, keep).await?;
+    let mut rows = read(&results.open().await?, keep).await?;
     rows.truncate(limit.unwrap_or(usize::MAX));
     print(&match format {
-        Format::Json => json(&rows.iter().map(Recommendation::of).collect::<Vec<_>>())?,
+        Format::Json => as_json(&rows.iter().map(Recommendation::of).collect::<Vec<_>>())?,
         Format::Table => listed(&rows),
     })
 }
@@ -130,17 +150,20 @@ fn right_aligned(header: &[&str], mut rows: Vec<Vec<String>>, columns: &[usize])
 
 async fn show(args: &ShowArgs) -> Result<()> {
     let ShowArgs { id, results, format } = args;
-    let found = read(results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
+    let results = results.open().await?;
+    let found = read(&results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
     let row = &by_id(found, id, |row| row.recommendation_id.clone(), "recommendation", "recommend")?;
+    let is_of = |outcome: &OutcomeRow| outcome.recommendation_id == row.recommendation_id;
+    let outcomes = all(&results.store, results.as_of, is_of).await?.unwrap_or_default();
     print(&match format {
-        Format::Json => json(&Recommendation::of(row))?,
-        Format::Table => shown(row),
+        Format::Json => as_json(&Recommendation { outcomes: &outcomes, ..Recommendation::of(row) })?,
+        Format::Table => shown(row, &outcomes),
     })
 }
 
-/// One recommendation in lines.
+/// One recommendation in lines, with what its applications did.
 #[must_use]
-pub fn shown(row: &RecommendationRow) -> String {
+pub fn shown(row: &RecommendationRow, outcomes: &[OutcomeRow]) -> String {
     let interval =
         |lower, upper, unit| format!("{}, {} interval", format::range(lower, upper, unit), format::level(row.level));
     let mut lines = vec![
@@ -174,10 +197,29 @@ pub fn shown(row: &RecommendationRow) -> String {
         format::percent(row.probability),
         format::significant(row.feasibility, 2)
     ));
-    lines.push(format!("status       {}", format::words(&row.status)));
+    let first = row.propensity.map(|p| format!("; put first with probability {}", format::percent(p)));
+    lines.push(format!("status       {}{}", format::words(&row.status), first.unwrap_or_default()));
+    lines.extend(outcomes.iter().map(outcome_line));
     lines.extend(action_lines(&row.actions.0));
     lines.extend(row.evidence.iter().map(|evidence| format!("evidence     {}", format::printable(evidence))));
     lines.join("\n")
+}
+
+fn outcome_line(row: &OutcomeRow) -> String {
+    let day = |at: Instant| format::instant(at.0, chrono_tz::UTC);
+    let until = row.rolled_back_at.map(|at| format!(" until {}", day(at))).unwrap_or_default();
+    let share = match (row.measured_share, row.measured_share_lower, row.measured_share_upper) {
+        (Some(share), Some(lower), Some(upper)) => format!(
+            "; saved {} of {} ({}, {} interval)",
+            format::percent(share),
+            format::words(&row.metric),
+            format::range(lower, upper, "ratio"),
+            format::level(row.level)
+        ),
+        _ => String::new(),
+    };
+    let (applied, verdict) = (day(row.applied_at), format::words(&row.verdict));
+    format!("outcome      {verdict}: applied {applied}{until}{share}; {}", format::printable(&row.reason))
 }
 
 fn action_lines(actions: &str) -> Vec<String> {
@@ -224,6 +266,10 @@ struct Recommendation<'a> {
     status: &'a str,
     portfolio_rank: i64,
     portfolio_saving_ms: f64,
+    workflow_type: Option<&'a str>,
+    propensity: Option<f64>,
+    #[serde(serialize_with = "outcomes_as_json")]
+    outcomes: &'a [OutcomeRow],
 }
 
 impl<'a> Recommendation<'a> {
@@ -255,6 +301,8 @@ impl<'a> Recommendation<'a> {
             status,
             portfolio_rank,
             portfolio_saving_ms,
+            workflow_type,
+            propensity,
         } = row;
         Self {
             recommendation_id,
@@ -284,10 +332,27 @@ impl<'a> Recommendation<'a> {
             status,
             portfolio_rank: *portfolio_rank,
             portfolio_saving_ms: *portfolio_saving_ms,
+            workflow_type: workflow_type.as_deref(),
+            propensity: *propensity,
+            outcomes: &[],
         }
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String> {
+fn outcomes_as_json<S: Serializer>(rows: &&[OutcomeRow], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let instant = |at: Instant| DateTime::from_timestamp_micros(at.0);
+    serializer.collect_seq(rows.iter().map(|row| {
+        json!({
+            "applied_at": instant(row.applied_at), "rolled_back_at": row.rolled_back_at.map(instant),
+            "verdict": row.verdict, "reason": row.reason, "metric": row.metric,
+            "measured_share": row.measured_share, "measured_share_lower": row.measured_share_lower,
+            "measured_share_upper": row.measured_share_upper, "level": row.level,
+            "measured_saving_ms": row.measured_saving_ms, "measured_saving_ms_lower": row.measured_saving_ms_lower,
+            "measured_saving_ms_upper": row.measured_saving_ms_upper, "n_before": row.n_before, "n_after": row.n_after,
+        })
+    }))
+}
+
+fn as_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string_pretty(value).map_err(|e| Error::Internal(format!("writing JSON: {e}")))
 }

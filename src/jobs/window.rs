@@ -199,9 +199,14 @@ impl Window {
     }
 }
 
-/// What was kept of each day, put together. A few days at a time are unpacked, so that memory holds the whole once.
-pub(crate) async fn history(results: &Store, window: &Window, reduction: &Reduction) -> Result<History> {
-    let mut builder = HistoryBuilder::new(window.days.len());
+/// What was kept of each day, put together; of the workflows named, runs since an instant are there one by one. A few days at a time are unpacked, so that memory holds the whole once.
+pub(crate) async fn history(
+    results: &Store,
+    window: &Window,
+    reduction: &Reduction,
+    measured_since: BTreeMap<String, i64>,
+) -> Result<History> {
+    let mut builder = HistoryBuilder::new(window.days.len(), measured_since);
     let unpack = |date| {
         let (results, job) = (results.clone(), reduction.job.clone());
         let unpacked = async move { kept(&results, &job, date, DayDigest::from_bytes).await };

@@ -1,7 +1,8 @@
 //! Which rows come first.
 
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, RecommendationRow, SpreadChangeRow,
+    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, OutcomeRow, RecommendationRow,
+    SpreadChangeRow,
 };
 use std::cmp::Ordering;
 
@@ -51,6 +52,11 @@ pub(super) fn by_impact(a: &BottleneckRow, b: &BottleneckRow) -> Ordering {
 /// Best first.
 pub(super) fn by_rank(a: &RecommendationRow, b: &RecommendationRow) -> Ordering {
     a.rank.cmp(&b.rank)
+}
+
+/// Latest change first.
+pub(super) fn by_application(a: &OutcomeRow, b: &OutcomeRow) -> Ordering {
+    b.applied_at.0.cmp(&a.applied_at.0).then_with(|| a.recommendation_id.cmp(&b.recommendation_id))
 }
 
 /// Most severe first, stranger ones first among equals.

@@ -45,6 +45,7 @@ fn slot(job: &str, day: u32) -> Slot {
         champions: BTreeMap::new(),
         accepted: Vec::new(),
         earlier_changes: None,
+        decided: None,
     }
 }
 
@@ -409,6 +410,8 @@ fn recommendation(workflow_id: &str) -> RecommendationRow {
         status: "open".to_owned(),
         portfolio_rank: 1,
         portfolio_saving_ms: 10.0,
+        workflow_type: None,
+        propensity: Some(1.0),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What to do next.
 
 use super::{heads, more, table};
-use crate::report::view::{ActionChange, Brief, Capped, Recommendation, Recommendations};
+use crate::report::view::{ActionChange, Brief, Capped, Outcomes, Recommendation, Recommendations};
 use maud::{Markup, html};
 
 pub(super) fn recommendations(recommendations: &Recommendations) -> Markup {
@@ -66,6 +66,29 @@ pub(super) fn evidence(rows: &[String]) -> Markup {
             " · evidence: "
             @for (idx, row) in rows.iter().enumerate() { @if idx > 0 { ", " } code { (row) } }
         }
+    }
+}
+
+pub(super) fn outcomes(outcomes: &Outcomes) -> Markup {
+    let names = ["What", "Since", "Of", "#Predicted", "#Measured", "Verdict"];
+    let rows = html! {
+        @for it in &outcomes.items.items {
+            tr {
+                td.name { bdi { (it.workflow) } br; span.muted.small { (it.what) } }
+                td { (it.since) }
+                td { (it.metric) }
+                td.num { (it.predicted) }
+                td.num { (it.measured) @if let Some(interval) = &it.interval { br; span.muted.small { (interval) } } }
+                td { b { (it.verdict) } br; span.muted.small { (it.reason) } }
+            }
+        }
+    };
+    let caption =
+        "Latest first. Shares saved, measured at the runs before and since, given input sizes and kinds of days.";
+    html! {
+        p { (outcomes.sentence) }
+        (table(caption, &heads(&names), &rows))
+        (more(&outcomes.items, "applications", "outcomes"))
     }
 }
 

@@ -19,6 +19,7 @@ mod degradations;
 mod experiments;
 mod forecasts;
 mod model_scores;
+mod outcomes;
 mod predictions;
 mod recommendations;
 mod rejects;
@@ -37,6 +38,7 @@ pub use degradations::DegradationRow;
 pub use experiments::ExperimentResultRow;
 pub use forecasts::ForecastRow;
 pub use model_scores::ModelScoreRow;
+pub use outcomes::OutcomeRow;
 pub use predictions::PredictionRow;
 pub use recommendations::RecommendationRow;
 pub use rejects::RejectRow;
@@ -49,7 +51,7 @@ pub use spread_changes::SpreadChangeRow;
 pub use trends::TrendRow;
 
 /// Every published table, in the order of the flow.
-pub const TABLES: [&TableSpec; 17] = [
+pub const TABLES: [&TableSpec; 18] = [
     &ROLLUPS,
     &BaselineRow::SPEC,
     &PredictionRow::SPEC,
@@ -65,6 +67,7 @@ pub const TABLES: [&TableSpec; 17] = [
     &CapacityPlanRow::SPEC,
     &ExperimentResultRow::SPEC,
     &RecommendationRow::SPEC,
+    &OutcomeRow::SPEC,
     &SkipRow::SPEC,
     &RejectRow::SPEC,
 ];

@@ -46,6 +46,7 @@ pub(crate) async fn commit(store: &Store) {
         champions: BTreeMap::new(),
         accepted: Vec::new(),
         earlier_changes: None,
+        decided: None,
     };
     let (version, models) = ("0.1.0".to_owned(), BTreeMap::new());
     let run = Run { run_id: slot.run_id(), slot, version, models, files: Vec::new() };
@@ -252,6 +253,8 @@ pub(crate) fn recommendation(rank: i64, workflow: &str, target: &str) -> Recomme
         status: "open".to_owned(),
         portfolio_rank: rank,
         portfolio_saving_ms: 2.2e6 * (1.0 - 0.5_f64.powi(rank.try_into().unwrap())) * 1.5,
+        workflow_type: Some("genomics".to_owned()),
+        propensity: Some(if rank == 1 { 0.92 } else { 0.02 }),
     }
 }
 

@@ -257,7 +257,7 @@ fn recommendations_in_the_terminal() {
             "    2  rec-000000000002  nightly␛[2J  two␊lines                             18 m 20 s  12 m 50 s to 22 m  low     low    70 %  open",
         ]
     );
-    let one = shown(&hostile).replace('\u{a0}', " ");
+    let one = shown(&hostile, &[]).replace('\u{a0}', " ");
     assert!(one.contains("action       set /steps/load/resources/cpu: 4 → 8") && !one.contains('\u{1b}'), "{one}");
 }
 
