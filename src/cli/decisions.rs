@@ -75,7 +75,7 @@ fn id_of(proposed: &Proposed) -> String {
 /// What is published, and what was decided on before and is no longer proposed.
 async fn known(results: &Results, decided: &Decided) -> Result<Vec<Proposed>> {
     let rows = all(&results.store, results.as_of, |_: &RecommendationRow| true).await?;
-    let mut known: Vec<Proposed> = published(rows, "recommendations", results)?.iter().map(Proposed::of).collect();
+    let mut known = Proposed::all(&published(rows, "recommendations", results)?);
     for standing in decided.standing.values() {
         let earlier = &standing.decision.recommendation;
         if !known.iter().any(|one| one.recommendation_id == earlier.recommendation_id) {

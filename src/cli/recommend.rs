@@ -4,6 +4,7 @@ use super::decisions::{DecideArgs, decide};
 use super::output::{Format, print, table};
 use super::results::{Results, ResultsArgs, by_id, published};
 use crate::error::{Error, Result};
+use crate::publish::applications::Proposed;
 use crate::publish::ledger::State;
 use crate::pure::recommend::Status;
 use crate::report::format;
@@ -152,6 +153,11 @@ async fn show(args: &ShowArgs) -> Result<()> {
     let ShowArgs { id, results, format } = args;
     let results = results.open().await?;
     let found = read(&results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
+    if found.is_empty()
+        && let Some(lines) = no_longer_proposed(&results, id, *format).await?
+    {
+        return print(&lines);
+    }
     let row = &by_id(found, id, |row| row.recommendation_id.clone(), "recommendation", "recommend")?;
     let is_of = |outcome: &OutcomeRow| outcome.recommendation_id == row.recommendation_id;
     let outcomes = all(&results.store, results.as_of, is_of).await?.unwrap_or_default();
@@ -159,6 +165,38 @@ async fn show(args: &ShowArgs) -> Result<()> {
         Format::Json => as_json(&Recommendation { outcomes: &outcomes, ..Recommendation::of(row) })?,
         Format::Table => shown(row, &outcomes),
     })
+}
+
+/// What the ledger and the outcomes say of a recommendation that somebody decided on and that is not made any more.
+async fn no_longer_proposed(results: &Results, id: &str, format: Format) -> Result<Option<String>> {
+    let decided = State::load(&results.store).await?.decided();
+    let mut meant = decided.standing.iter().filter(|(own, _)| own.starts_with(id));
+    let (Some((own, standing)), None) = (meant.next(), meant.next()) else { return Ok(None) };
+    let outcomes = all(&results.store, results.as_of, |row: &OutcomeRow| row.recommendation_id == *own).await?;
+    let (outcomes, status) = (outcomes.unwrap_or_default(), standing.status.as_str());
+    let proposed = &standing.decision.recommendation;
+    let mut lines = vec![
+        format!("{} (no longer proposed)", format::printable(&proposed.title)),
+        format!("id           {}", format::printable(own)),
+        format!("workflow     {}, {}", format::printable(&proposed.workflow_id), format::printable(&proposed.target)),
+        format!("kind         {}, {}", format::words(&proposed.r#type), format::words(&proposed.category)),
+        format!("status       {}", format::words(status)),
+    ];
+    lines.extend(outcomes.iter().map(outcome_line));
+    Ok(Some(match format {
+        Format::Table => lines.join("\n"),
+        Format::Json => as_json(&Decided { recommendation: proposed, status, outcomes: &outcomes })?,
+    }))
+}
+
+/// A recommendation that was decided on, as programs read it.
+#[derive(Serialize)]
+struct Decided<'a> {
+    #[serde(flatten)]
+    recommendation: &'a Proposed,
+    status: &'a str,
+    #[serde(serialize_with = "outcomes_as_json")]
+    outcomes: &'a [OutcomeRow],
 }
 
 /// One recommendation in lines, with what its applications did.

@@ -21,7 +21,7 @@ use crate::pure::learn::dataset::Target;
 use crate::pure::learn::predictions::predictions;
 use crate::pure::learn::runs::{backtest_runs, predict_runs};
 use crate::pure::learn::{ModelScore, Prediction};
-use crate::pure::recommend::outcome::{Evidence, Outcome, outcomes};
+use crate::pure::recommend::outcome::{Changes, Evidence, Outcome, outcomes};
 use crate::pure::recommend::policy::Policy;
 use crate::pure::recommend::{self, Bottleneck, Inputs, Learned, Recommendation, propose};
 use crate::pure::series::{Metric, Series, SeriesKey};
@@ -228,11 +228,19 @@ fn recommend_changes(
     };
     let proposals = propose(&inputs, &settings.recommend);
     let (runs, samples, earlier) = (&history.measured, &history.samples, &decided.earlier);
-    let evidence = Evidence { runs, samples, earlier, as_of_us };
+    let changes = changes_of_time(&findings.analyses);
+    let evidence = Evidence { runs, samples, earlier, changes: &changes, as_of_us };
     findings.outcomes = outcomes(&decided.decided.applied, &evidence, settings.outcome_level);
     let learned = learned(history, settings, decided, as_of_us, findings);
     findings.recommendations = recommend::rank(proposals, &history.graphs, &settings.recommend, &learned);
     findings.bottlenecks = found;
+}
+
+/// When what runs and steps take changed its level.
+fn changes_of_time(analyses: &[Analysis]) -> Changes {
+    let of_time = analyses.iter().filter(|one| one.key.metric == Metric::ExecutionTime);
+    let instants = |one: &Analysis| one.change_points.iter().map(|change| change.at_us).collect();
+    of_time.map(|one| ((one.key.workflow_id.clone(), one.key.step.clone()), instants(one))).collect()
 }
 
 /// What is known of proposals before they are ranked. The rules' word and the greedy order where nothing is to be learned.

@@ -57,6 +57,8 @@ pub struct Proposed {
     pub probability: Option<f64>,
     /// Probability with which the policy put it first.
     pub propensity: Option<f64>,
+    /// Whether it was first among the open ones of its workflow.
+    pub was_first: bool,
 }
 
 /// An estimate with its interval.
@@ -78,9 +80,21 @@ impl Expected {
 }
 
 impl Proposed {
-    /// What the ledger keeps of a published row.
+    /// What the ledger keeps of each published row.
     #[must_use]
-    pub fn of(row: &RecommendationRow) -> Self {
+    pub fn all(rows: &[RecommendationRow]) -> Vec<Self> {
+        let mut first: BTreeMap<&str, &RecommendationRow> = BTreeMap::new();
+        for row in rows.iter().filter(|row| row.status == Status::Open.as_str()) {
+            let lead = first.entry(&row.workflow_id).or_insert(row);
+            *lead = if row.rank < lead.rank { row } else { *lead };
+        }
+        let is_first = |row: &RecommendationRow| {
+            first.get(row.workflow_id.as_str()).is_some_and(|lead| lead.recommendation_id == row.recommendation_id)
+        };
+        rows.iter().map(|row| Self::of(row, is_first(row))).collect()
+    }
+
+    fn of(row: &RecommendationRow, was_first: bool) -> Self {
         let finite = |number: f64| Some(number).filter(|number| number.is_finite());
         let usd = row.saving_usd.zip(row.saving_usd_lower).zip(row.saving_usd_upper);
         Self {
@@ -98,20 +112,18 @@ impl Proposed {
             level: finite(row.level),
             probability: finite(row.probability),
             propensity: row.propensity.and_then(finite),
+            was_first,
         }
     }
 
     fn predicted(&self) -> Predicted {
-        let Expected { value: ms, lower: ms_lower, upper: ms_upper } =
-            self.saving_ms.unwrap_or(Expected { value: 0.0, lower: 0.0, upper: 0.0 });
+        let numbers = |Expected { value, lower, upper }| [value, lower, upper];
         Predicted {
-            share: self.impact.map_or(0.0, |impact| impact.value),
-            ms,
-            ms_lower,
-            ms_upper,
-            usd: self.saving_usd.map(|Expected { value, lower, upper }| [value, lower, upper]),
+            share: self.impact.map(|impact| impact.value),
+            ms: self.saving_ms.map(numbers),
+            usd: self.saving_usd.map(numbers),
             given_back: self.given_back(),
-            level: self.level.unwrap_or(0.0),
+            level: self.level,
         }
     }
 
@@ -166,6 +178,8 @@ impl Decided {
             _ => {}
         }
         if status == Status::Applied {
+            // Told twice of one instant: it is one application.
+            self.applied.retain(|applied| applied.recommendation_id != *id || applied.applied_us != at_us);
             self.applied.push(applied(decision));
         }
         self.standing.insert(id.clone(), Standing { status, decision: decision.clone() });
@@ -187,6 +201,7 @@ fn applied(decision: &RecommendationDecision) -> Applied {
         predicted,
         probability: recommendation.probability,
         propensity: recommendation.propensity,
+        was_first: recommendation.was_first,
         applied_us: at.timestamp_micros(),
         rolled_back_us: None,
     }

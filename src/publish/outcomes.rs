@@ -19,10 +19,11 @@ pub fn row(outcome: &Outcome, level: Level) -> OutcomeRow {
         predicted,
         probability,
         propensity,
+        was_first,
         applied_us,
         rolled_back_us,
     } = applied;
-    let Predicted { share: _, ms, ms_lower, ms_upper, usd, given_back: _, level: predicted_level } = predicted;
+    let Predicted { share: _, ms, usd, given_back: _, level: predicted_level } = predicted;
     let (n_before, n_after) = (signed(n[0]), signed(n[1]));
     OutcomeRow {
         recommendation_id,
@@ -53,15 +54,16 @@ pub fn row(outcome: &Outcome, level: Level) -> OutcomeRow {
         measured_saving_usd_lower: cost.map(|cost| cost.amount()[1]),
         measured_saving_usd_upper: cost.map(|cost| cost.amount()[2]),
         predicted_share: promised,
-        predicted_saving_ms: ms,
-        predicted_saving_ms_lower: ms_lower,
-        predicted_saving_ms_upper: ms_upper,
+        predicted_saving_ms: ms.map(|ms| ms[0]),
+        predicted_saving_ms_lower: ms.map(|ms| ms[1]),
+        predicted_saving_ms_upper: ms.map(|ms| ms[2]),
         predicted_saving_usd: usd.map(|usd| usd[0]),
         predicted_saving_usd_lower: usd.map(|usd| usd[1]),
         predicted_saving_usd_upper: usd.map(|usd| usd[2]),
         predicted_level,
         probability,
         propensity,
+        was_first,
     }
 }
 

@@ -386,6 +386,7 @@ readable!(OutcomeRow {
     predicted_level,
     probability,
     propensity,
+    was_first,
 });
 readable!(RejectRow { file, row, column, value, reason });
 readable!(SkipRow { analysis, workflow, workflow_type, step, metric, reason });

@@ -8,7 +8,7 @@ use super::samples::append;
 use crate::error::Result;
 use crate::pure::graph::RunGraph;
 use crate::pure::levels::DayLevels;
-use crate::pure::recommend::outcome::MeasuredRun;
+use crate::pure::recommend::outcome::{MeasuredRun, Needed};
 use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::pure::series::{Centre, Metric, Series, SeriesKey};
 use crate::pure::stats::sketch::{Bin, Sketch, Sketches};
@@ -55,8 +55,8 @@ pub struct HistoryBuilder {
     words: Vocabulary,
     /// Runs of each day, by their order.
     graphs: Vec<DayGraphs>,
-    /// Workflows of which runs are measured, and since when.
-    measured_since: BTreeMap<String, i64>,
+    /// Of which runs are measured.
+    needed: Needed,
     /// The series of each step.
     cells: HashMap<Place, BTreeMap<Metric, Days>>,
     /// Days that the window can hold: what a series reserves, so that it never moves while it grows.
@@ -80,10 +80,10 @@ type Place = (u32, u32, u32);
 type Days = (i64, Sketches);
 
 impl HistoryBuilder {
-    /// For a window of at most `n_days` days, with the runs of some workflows since an instant.
+    /// For a window of at most `n_days` days, with the runs that are `needed` one by one.
     #[must_use]
-    pub fn new(n_days: usize, measured_since: BTreeMap<String, i64>) -> Self {
-        Self { n_days, measured_since, ..Self::default() }
+    pub fn new(n_days: usize, needed: Needed) -> Self {
+        Self { n_days, needed, ..Self::default() }
     }
 
     /// Adds the day that starts at `day_us`. Days come in order of time; a day that is not over at the cutoff is
@@ -147,8 +147,8 @@ impl HistoryBuilder {
     /// # Errors
     /// Where the runs of a day can't be unpacked.
     pub fn finish(self) -> Result<History> {
-        let Self { mut history, words, graphs, measured_since, cells, n_days: _, last_day_us } = self;
-        history.measured = measured(&graphs, &measured_since)?;
+        let Self { mut history, words, graphs, needed, cells, n_days: _, last_day_us } = self;
+        history.measured = measured(&graphs, &needed)?;
         let Some(last_day_us) = last_day_us else {
             history.graphs = newest(&graphs)?;
             return Ok(history);
@@ -199,21 +199,23 @@ fn newest(days: &[DayGraphs]) -> Result<Vec<RunGraph>> {
     Ok(newest_first.into_iter().rev().flatten().collect())
 }
 
-/// The kept runs of the workflows named, each since its instant.
-fn measured(days: &[DayGraphs], since: &BTreeMap<String, i64>) -> Result<Vec<MeasuredRun>> {
-    let is_wanted = |day: &&DayGraphs| {
-        let ends_after = |(workflow, from_us): (&String, &i64)| {
-            day.day_us.saturating_add(DAY_US) > *from_us && day.n_runs.contains_key(workflow)
-        };
-        since.iter().any(ends_after)
+/// The runs that are needed, by start.
+fn measured(days: &[DayGraphs], needed: &Needed) -> Result<Vec<MeasuredRun>> {
+    let is_needed = |workflow: &str, from_us: i64, until_us: i64| {
+        let stretches = needed.get(workflow).map_or(&[][..], Vec::as_slice);
+        stretches.iter().any(|(first_us, end_us)| from_us < *end_us && until_us > *first_us)
+    };
+    let has_some = |day: &&DayGraphs| {
+        let until_us = day.day_us.saturating_add(DAY_US);
+        day.n_runs.keys().any(|workflow| is_needed(workflow, day.day_us, until_us))
     };
     let of_day = |day: &DayGraphs| {
-        let runs = day.packed.unpack()?;
-        let wanted = runs.iter().filter(|run| since.get(&run.workflow_id).is_some_and(|from| run.started_us >= *from));
-        Ok(wanted.map(MeasuredRun::of).collect::<Vec<_>>())
+        let mut runs = day.packed.unpack()?;
+        runs.retain(|run| is_needed(&run.workflow_id, run.started_us, run.started_us.saturating_add(1)));
+        Ok(runs.iter().map(MeasuredRun::of).collect::<Vec<_>>())
     };
-    let wanted: Vec<&DayGraphs> = days.iter().filter(is_wanted).collect();
-    let measured: Vec<Vec<MeasuredRun>> = wanted.into_par_iter().map(of_day).collect::<Result<_>>()?;
+    let days: Vec<&DayGraphs> = days.iter().filter(has_some).collect();
+    let measured: Vec<Vec<MeasuredRun>> = days.into_par_iter().map(of_day).collect::<Result<_>>()?;
     Ok(measured.into_iter().flatten().collect())
 }
 

@@ -37,7 +37,8 @@ CREATE TABLE paceline.outcomes (
     predicted_saving_usd_upper double precision,
     predicted_level double precision,
     probability double precision,
-    propensity double precision
+    propensity double precision,
+    was_first boolean NOT NULL
 );
 CREATE INDEX outcomes_as_of ON paceline.outcomes (as_of);
 CREATE INDEX outcomes_workflow ON paceline.outcomes (workflow_id, as_of);

@@ -7,8 +7,13 @@
 //! | all else | end-to-end time | runs |
 //!
 //! Before are up to [`WINDOW_DAYS`] days before the change, after are up to as many since, until it was taken back or the
-//! workflow was changed again; nor does the time before reach beyond the change before. Lower requests have worked only if
+//! workflow was changed again; nor does the time before reach beyond the change before, or beyond a change point of the
+//! run's or the target's time: what a slowdown cost is asked of the days that were slow. Lower requests have worked only if
 //! runs do not take longer, for a kill is another try. Only runs that succeeded are compared: what fails is not faster.
+
+mod window;
+
+pub use window::Changes;
 
 use super::before_after::{NotComparable, Point, Shift, shift};
 use crate::graph::RunGraph;
@@ -16,6 +21,7 @@ use crate::samples::Samples;
 use crate::units::{DAY_US, Level};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use window::Window;
 
 /// Days on either side of a change that are compared: four weeks hold what repeats by the week, and little else happens.
 pub const WINDOW_DAYS: i64 = 28;
@@ -43,29 +49,27 @@ pub struct Applied {
     pub probability: Option<f64>,
     /// Probability with which the policy put it first, where that was logged.
     pub propensity: Option<f64>,
+    /// Whether it was first among the open ones of its workflow.
+    pub was_first: bool,
     /// In force since.
     pub applied_us: i64,
     /// And until, where it was taken back.
     pub rolled_back_us: Option<i64>,
 }
 
-/// What a recommendation was to save, as published.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// What a recommendation was to save, as published; none is unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
     /// Share of end-to-end time.
-    pub share: f64,
-    /// Milliseconds per run.
-    pub ms: f64,
-    /// Interval of `ms`.
-    pub ms_lower: f64,
-    /// The same.
-    pub ms_upper: f64,
-    /// Money per run, where costs were known, with its interval.
+    pub share: Option<f64>,
+    /// Milliseconds per run: estimate, lower and upper end of the interval.
+    pub ms: Option<[f64; 3]>,
+    /// Money per run, likewise.
     pub usd: Option<[f64; 3]>,
     /// Share of a request that is given back, where it is one.
     pub given_back: Option<f64>,
     /// Coverage of the intervals.
-    pub level: f64,
+    pub level: Option<f64>,
 }
 
 /// A run, as far as outcomes are measured at it.
@@ -230,15 +234,19 @@ impl MeasuredRun {
     }
 }
 
-/// The first instant at which runs of each workflow are looked at.
+/// Half-open stretches of time whose runs are looked at, by workflow.
+pub type Needed = BTreeMap<String, Vec<(i64, i64)>>;
+
+/// The runs that outcomes are measured at.
 #[must_use]
-pub fn needed_since(applied: &[Applied]) -> BTreeMap<String, i64> {
-    let mut since: BTreeMap<String, i64> = BTreeMap::new();
-    for one in applied {
-        let from = one.applied_us.saturating_sub(WINDOW_DAYS * DAY_US);
-        since.entry(one.workflow_id.clone()).and_modify(|first| *first = from.min(*first)).or_insert(from);
+pub fn needed(applied: &[Applied]) -> Needed {
+    let mut needed = Needed::new();
+    for Applied { workflow_id, applied_us, .. } in applied {
+        let reach_us = WINDOW_DAYS * DAY_US;
+        let stretch = (applied_us.saturating_sub(reach_us), applied_us.saturating_add(reach_us));
+        needed.entry(workflow_id.clone()).or_default().push(stretch);
     }
-    since
+    needed
 }
 
 /// What was found before, by recommendation and the instant since which it was applied.
@@ -253,6 +261,8 @@ pub struct Evidence<'a> {
     pub samples: &'a Samples,
     /// What the run before found: of an old change that data are gone which it had.
     pub earlier: &'a Earlier,
+    /// Change points of what runs and steps take.
+    pub changes: &'a Changes,
     /// The cutoff.
     pub as_of_us: i64,
 }
@@ -261,14 +271,14 @@ pub struct Evidence<'a> {
 /// known then.
 #[must_use]
 pub fn outcomes(applied: &[Applied], evidence: &Evidence<'_>, level: Level) -> Vec<Outcome> {
-    let Evidence { runs, samples, earlier, as_of_us } = *evidence;
+    let Evidence { runs, samples, earlier, changes, as_of_us } = *evidence;
     let mut by_workflow: BTreeMap<&str, Vec<&MeasuredRun>> = BTreeMap::new();
     for run in runs {
         by_workflow.entry(&run.workflow_id).or_default().push(run);
     }
     let of_one = |(at, one): (usize, &Applied)| {
         let others = applied.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, other)| other);
-        let window = Window::of(one, others, as_of_us);
+        let window = Window::of(one, others, as_of_us).since_last(changes, one);
         let runs = by_workflow.get(one.workflow_id.as_str()).map_or(&[][..], Vec::as_slice);
         let fresh = found(one, window, runs, samples, level);
         let before = earlier.get(&(one.recommendation_id.clone(), one.applied_us));
@@ -276,47 +286,6 @@ pub fn outcomes(applied: &[Applied], evidence: &Evidence<'_>, level: Level) -> V
         Outcome { applied: one.clone(), found }
     };
     applied.iter().enumerate().map(of_one).collect()
-}
-
-/// What is compared: `[from, at)` with `[at, until)`.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    from_us: i64,
-    at_us: i64,
-    until_us: i64,
-    /// Whether another change of the workflow cuts it short.
-    is_cut: bool,
-}
-
-impl Window {
-    fn of<'a>(applied: &Applied, others: impl Iterator<Item = &'a Applied>, as_of_us: i64) -> Self {
-        let (at_us, reach_us) = (applied.applied_us, WINDOW_DAYS * DAY_US);
-        let ends = [Some(at_us.saturating_add(reach_us)), Some(as_of_us), applied.rolled_back_us];
-        let (from_us, until_us) =
-            (at_us.saturating_sub(reach_us), ends.into_iter().flatten().min().unwrap_or(as_of_us));
-        let mut window = Self { from_us, at_us, until_us, is_cut: false };
-        let of_workflow = others.filter(|other| other.workflow_id == applied.workflow_id);
-        for change_us in of_workflow.flat_map(|other| [Some(other.applied_us), other.rolled_back_us]).flatten() {
-            window.cut(change_us);
-        }
-        window
-    }
-
-    /// Two changes at once can't be told apart: nothing is left of the time before then.
-    fn cut(&mut self, change_us: i64) {
-        if change_us <= self.at_us && change_us > self.from_us {
-            (self.from_us, self.is_cut) = (change_us, true);
-        } else if change_us > self.at_us && change_us < self.until_us {
-            (self.until_us, self.is_cut) = (change_us, true);
-        }
-    }
-
-    /// Those before and those after.
-    fn split(&self, points: impl Iterator<Item = Point>) -> [Vec<Point>; 2] {
-        let inside = points.filter(|point| point.at_us >= self.from_us && point.at_us < self.until_us);
-        let (before, after) = inside.partition(|point| point.at_us < self.at_us);
-        [before, after]
-    }
 }
 
 /// Either side of a change, and how they differ.
@@ -412,7 +381,7 @@ fn found(applied: &Applied, window: Window, runs: &[&MeasuredRun], samples: &Sam
 fn promised(applied: &Applied, measure: Measure, saving: Option<Saving>) -> Option<f64> {
     let Predicted { share, usd, given_back, .. } = applied.predicted;
     match measure {
-        Measure::EndToEnd => Some(share),
+        Measure::EndToEnd => share,
         Measure::Cost => Some(usd?[0] / saving?.before),
         Measure::MemoryHeld | Measure::CpuHeld => given_back,
     }

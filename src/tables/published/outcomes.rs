@@ -61,11 +61,11 @@ published_table! {
     /// Share of metric that was predicted to be saved; null where costs before are unknown.
     predicted_share: Option<f64> => "ratio",
     /// Time per run that was predicted to be saved.
-    predicted_saving_ms: f64 => "ms",
+    predicted_saving_ms: Option<f64> => "ms",
     /// Lower end of the interval of predicted_saving_ms.
-    predicted_saving_ms_lower: f64 => "ms",
+    predicted_saving_ms_lower: Option<f64> => "ms",
     /// Upper end of the interval of predicted_saving_ms.
-    predicted_saving_ms_upper: f64 => "ms",
+    predicted_saving_ms_upper: Option<f64> => "ms",
     /// Money per run that was predicted to be saved, where costs were known.
     predicted_saving_usd: Option<f64> => "usd",
     /// Lower end of the interval of predicted_saving_usd.
@@ -73,9 +73,11 @@ published_table! {
     /// Upper end of the interval of predicted_saving_usd.
     predicted_saving_usd_upper: Option<f64> => "usd",
     /// Coverage probability of the predicted intervals.
-    predicted_level: f64 => "ratio",
+    predicted_level: Option<f64> => "ratio",
     /// Probability of success that was stated when it was applied.
     probability: Option<f64> => "ratio",
     /// Probability with which the policy had put it first then.
     propensity: Option<f64> => "ratio",
+    /// Whether it was first then among the open ones of its workflow.
+    was_first: bool,
 }

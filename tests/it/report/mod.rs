@@ -101,10 +101,31 @@ async fn what_is_not_wanted_is_left_out() {
     let params =
         ViewParams { include_recommendations: false, include_trends: false, include_forecasts: false, ..BERLIN };
     let page = page(&store, &params).await;
-    for text in
-        ["What to do next", "Where things are heading", "What will happen", "When capacity runs short", "Give align"]
-    {
+    for text in [
+        "What to do next",
+        "Where things are heading",
+        "What will happen",
+        "When capacity runs short",
+        "Give align",
+        "What applied",
+    ] {
         assert!(!page.contains(text), "{text:?} is there");
+    }
+}
+
+#[tokio::test]
+async fn what_applied_recommendations_did_is_told_beside_what_was_promised() {
+    let (_folder, store) = results();
+    put_week(&store).await;
+    let page = page(&store, &BERLIN).await.replace('\u{a0}', " ");
+    for text in [
+        "What applied recommendations did",
+        "3 recommendations were applied: 1 worked, 0 had no effect, 1 made it worse; of 1 nobody can say yet.",
+        "17 %",
+        "13 % to 21 %, 95 %",
+        "−30 %",
+    ] {
+        assert!(page.contains(text), "{text:?} is missing");
     }
 }
 

@@ -19,17 +19,10 @@ fn applied(kind: &str, category: &str, share: f64) -> Applied {
         target: "align".to_owned(),
         kind: kind.to_owned(),
         category: category.to_owned(),
-        predicted: Predicted {
-            share,
-            ms: 1e3 * share,
-            ms_lower: 0.0,
-            ms_upper: 2e3 * share,
-            usd: None,
-            given_back: None,
-            level: 0.95,
-        },
+        predicted: Predicted { share: Some(share), ..Predicted::default() },
         probability: Some(0.7),
         propensity: Some(0.95),
+        was_first: true,
         applied_us: APPLIED_US,
         rolled_back_us: None,
     }
@@ -56,9 +49,9 @@ fn runs((from, until): (i64, i64), ratio: f64, cheaper: f64) -> Vec<MeasuredRun>
 }
 
 fn measured(applied: &[Applied], runs: &[MeasuredRun], days: i64) -> Vec<Found> {
-    let (samples, earlier) = (Samples::default(), Earlier::default());
+    let (samples, earlier, changes) = (Samples::default(), Earlier::default(), Changes::default());
     let as_of_us = APPLIED_US + days * DAY_US;
-    let evidence = Evidence { runs, samples: &samples, earlier: &earlier, as_of_us };
+    let evidence = Evidence { runs, samples: &samples, earlier: &earlier, changes: &changes, as_of_us };
     outcomes(applied, &evidence, Level::DEFAULT).into_iter().map(|outcome| outcome.found).collect()
 }
 
@@ -89,7 +82,7 @@ fn the_prediction_is_never_the_measurement() {
     let all = runs((-28, 14), 0.9, 1.0);
     let modest = one(&applied("CACHING", "performance", 0.05), &all);
     let bold = one(&applied("CACHING", "performance", 0.95), &all);
-    assert_eq!(modest, bold);
+    assert_eq!((modest.saving, modest.time), (bold.saving, bold.time));
 }
 
 #[test]
@@ -144,8 +137,13 @@ fn lower_requests_work_where_less_is_held_and_runs_take_no_longer() {
     promised.predicted.given_back = Some(0.5);
     let of = |to: f64, ratio: f64| {
         let (runs, samples, earlier) = (runs((-28, 14), ratio, 1.0), samples(to), Earlier::default());
-        let evidence =
-            Evidence { runs: &runs, samples: &samples, earlier: &earlier, as_of_us: APPLIED_US + 14 * DAY_US };
+        let evidence = Evidence {
+            runs: &runs,
+            samples: &samples,
+            earlier: &earlier,
+            changes: &Changes::default(),
+            as_of_us: APPLIED_US + 14 * DAY_US,
+        };
         outcomes(std::slice::from_ref(&promised), &evidence, Level::DEFAULT).remove(0).found
     };
     let lower = of(2e3, 1.0);
@@ -180,19 +178,55 @@ fn other_changes_of_the_workflow_bound_what_is_compared() {
 }
 
 #[test]
+fn a_slowdown_that_is_undone_is_held_against_the_days_that_were_slow() {
+    let undo = applied("ALGORITHM_OPTIMIZATION", "performance", 0.3);
+    // A third longer for the last ten days before, and as it was ever since.
+    let mut all = runs((-28, 14), 1.0, 1.0);
+    let slow = |run: &&mut MeasuredRun| (APPLIED_US - 10 * DAY_US..APPLIED_US).contains(&run.started_us);
+    all.iter_mut().filter(slow).for_each(|run| run.makespan_ms = run.makespan_ms.map(|ms| ms / 0.7));
+    let (samples, earlier) = (Samples::default(), Earlier::default());
+    let share = |changes: &Changes| {
+        let evidence =
+            Evidence { runs: &all, samples: &samples, earlier: &earlier, changes, as_of_us: APPLIED_US + 14 * DAY_US };
+        outcomes(std::slice::from_ref(&undo), &evidence, Level::DEFAULT).remove(0).found.saving.unwrap().share
+    };
+    let of = |step: Option<&str>, days: i64| {
+        Changes::from([(("w".to_owned(), step.map(str::to_owned)), vec![0, APPLIED_US + days * DAY_US])])
+    };
+    for known in [of(None, -10), of(Some("align"), -10)] {
+        assert!((share(&known) - 0.3).abs() < 0.05, "{}", share(&known));
+    }
+    let unknown = share(&Changes::default());
+    assert!(unknown < 0.2, "{unknown}");
+    for other in [of(Some("sort"), -10), of(None, -1), of(None, 3)] {
+        assert!((share(&other) - unknown).abs() < 1e-12, "another step's, or this change's own");
+    }
+}
+
+#[test]
 fn what_more_was_known_of_stands() {
     let promised = applied("CACHING", "performance", 0.3);
     let (full, kept) = (runs((-28, 28), 0.7, 1.0), runs((-2, 28), 0.7, 1.0));
     let before = measured(std::slice::from_ref(&promised), &full, 30).remove(0);
     let earlier = Earlier::from([(("r1".to_owned(), APPLIED_US), before.clone())]);
     let (samples, as_of_us) = (Samples::default(), APPLIED_US + 60 * DAY_US);
-    let evidence = Evidence { runs: &kept, samples: &samples, earlier: &earlier, as_of_us };
+    let evidence =
+        Evidence { runs: &kept, samples: &samples, earlier: &earlier, changes: &Changes::default(), as_of_us };
     let now = |applied: &Applied| outcomes(std::slice::from_ref(applied), &evidence, Level::DEFAULT).remove(0).found;
     assert_eq!(now(&promised), before);
     // Another time of application, or a rollback that has come to be known, is measured anew.
     let moved = Applied { applied_us: APPLIED_US + DAY_US, ..promised.clone() };
     let back = Applied { rolled_back_us: Some(APPLIED_US + 4 * DAY_US), ..promised };
     assert!(now(&moved).n != before.n && now(&back).n != before.n);
+}
+
+#[test]
+fn runs_are_needed_around_every_application() {
+    let first = applied("CACHING", "performance", 0.3);
+    let later = Applied { applied_us: APPLIED_US + 40 * DAY_US, ..first.clone() };
+    let around = |at_us: i64| (at_us - 28 * DAY_US, at_us + 28 * DAY_US);
+    let expected = vec![around(APPLIED_US), around(APPLIED_US + 40 * DAY_US)];
+    assert_eq!(needed(&[first, later]), Needed::from([("w".to_owned(), expected)]));
 }
 
 #[test]
