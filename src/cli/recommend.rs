@@ -9,6 +9,7 @@ use crate::publish::ledger::State;
 use crate::pure::recommend::Status;
 use crate::report::format;
 use crate::report::load::all;
+use crate::report::view::{drawn_first, status};
 use crate::tables::published::{Instant, OutcomeRow, RecommendationRow};
 use chrono::DateTime;
 use clap::{Args, Subcommand};
@@ -120,6 +121,7 @@ pub fn listed(rows: &[RecommendationRow]) -> String {
         return "nothing is recommended".to_owned();
     }
     let header = ["rank", "id", "workflow", "what", "saves per run", "interval", "effort", "risk", "works", "status"];
+    let drawn = drawn_first(rows);
     let cells = |row: &RecommendationRow| {
         vec![
             row.rank.to_string(),
@@ -131,7 +133,7 @@ pub fn listed(rows: &[RecommendationRow]) -> String {
             format::words(&row.effort),
             format::words(&row.risk),
             format::percent(row.probability),
-            format::words(&row.status),
+            status(row, &drawn),
         ]
     };
     table(&header, right_aligned(&header, rows.iter().map(cells).collect(), &[0, 4, 8]))
@@ -235,7 +237,8 @@ pub fn shown(row: &RecommendationRow, outcomes: &[OutcomeRow]) -> String {
         format::percent(row.probability),
         format::significant(row.feasibility, 2)
     ));
-    let first = row.propensity.map(|p| format!("; put first with probability {}", format::percent(p)));
+    let open = row.propensity.filter(|_| row.status == Status::Open.as_str());
+    let first = open.map(|p| format!("; put first with probability {}", format::percent(p)));
     lines.push(format!("status       {}{}", format::words(&row.status), first.unwrap_or_default()));
     lines.extend(outcomes.iter().map(outcome_line));
     lines.extend(action_lines(&row.actions.0));

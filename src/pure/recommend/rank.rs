@@ -129,3 +129,6 @@ fn turn(proposal: &Proposal) -> u8 {
         Status::Dismissed => 2,
     }
 }
+
+#[cfg(test)]
+mod tests;

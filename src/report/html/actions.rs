@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 pub(super) fn recommendations(recommendations: &Recommendations) -> Markup {
     html! {
-        p { "Ranked by what they are expected to save. Savings are per run, by replay of recorded runs." }
+        p { "Ranked by what they are expected to save; one that is first by lot is tried to see whether it works. Savings are per run, by replay of recorded runs." }
         ol.items { @for recommendation in &recommendations.first { (item(recommendation)) } }
         @if !recommendations.next.items.is_empty() { (next(&recommendations.next)) }
         (more(&recommendations.next, "recommendations", "recommendations"))
