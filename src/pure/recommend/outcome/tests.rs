@@ -36,14 +36,14 @@ fn runs((from, until): (i64, i64), ratio: f64, cheaper: f64) -> Vec<MeasuredRun>
     let of_day = |day: i64| {
         let is_after = day >= 0;
         let (time, cost) = if is_after { (ratio, cheaper) } else { (1.0, 1.0) };
-        let mut run = |hour: i64| MeasuredRun {
+        let run = |hour: i64| MeasuredRun {
             workflow_id: "w".to_owned(),
             started_us: APPLIED_US + day * DAY_US + hour * HOUR_US,
             makespan_ms: Some(1e3 * time * noise()),
             cost_usd: Some(2.0 * cost * noise()),
             input_bytes: None,
         };
-        (0..6).map(|hour| run(hour)).collect::<Vec<_>>()
+        (0..6).map(run).collect::<Vec<_>>()
     };
     (from..until).flat_map(of_day).collect()
 }
@@ -265,7 +265,6 @@ fn verdicts(ratio: f64) -> BTreeMap<&'static str, f64> {
 #[test]
 fn no_change_is_seldom_called_a_success_and_a_change_seldom_a_failure() {
     let (nothing, kept) = (verdicts(1.0), verdicts(0.8));
-    println!("no change: {nothing:?}; as promised: {kept:?}");
     let share = |of: &BTreeMap<&str, f64>, verdict: Verdict| of.get(verdict.as_str()).copied().unwrap_or(0.0);
     assert!(share(&nothing, Verdict::Worked) <= 0.05 && share(&nothing, Verdict::NoEffect) > 0.7, "{nothing:?}");
     assert!(share(&kept, Verdict::Worked) > 0.8 && share(&kept, Verdict::NoEffect) <= 0.05, "{kept:?}");

@@ -69,7 +69,7 @@ fn what_is_decided_on_comes_after_what_is_open_and_what_is_dismissed_last() {
     let found = ranked(&Learned { statuses, ..Learned::default() });
     assert_eq!(ids(&found), "cyaxb");
     assert_eq!(found.iter().map(|one| one.propensity).collect::<Vec<_>>(), [1.0, 1.0, 0.0, 0.0, 0.0]);
-    assert_eq!(found.iter().map(|one| one.status.as_str()).last(), Some("dismissed"));
+    assert_eq!(found.last().map(|one| one.status.as_str()), Some("dismissed"));
     // Their own order within the workflow follows: c, then a, then b.
     let place = |id: &str| found.iter().find(|one| one.recommendation_id == id).map(|one| one.portfolio_rank);
     assert_eq!([place("c"), place("a"), place("b")], [Some(1), Some(2), Some(3)]);
