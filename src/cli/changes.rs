@@ -6,7 +6,6 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::publish::decisions::{ChangePointKey, Decision};
 use crate::publish::ledger::Event;
-use crate::publish::postgres::Database;
 use crate::publish::{self};
 use crate::report::format;
 use crate::report::load::all;
@@ -158,8 +157,6 @@ async fn decide(args: &DecideArgs, event: impl Fn(Decision) -> Event, wanted: &s
         reason: reason.clone(),
         decided_at: Clock::System.now(),
     };
-    let database =
-        results.config.postgres.as_ref().map(|setting| Database::from_setting(&setting.url()?)).transpose()?;
-    let number = publish::tell(&results.store, database.as_ref(), event(decision)).await?;
+    let number = results.tell(event(decision)).await?;
     print(&format!("{} is {wanted}: entry {number} of the ledger; the next run heeds it", change.key.id()))
 }

@@ -5,6 +5,7 @@ pub mod anomalies;
 pub mod backtest;
 pub mod change_points;
 pub mod changes;
+pub mod decisions;
 mod evidence;
 pub mod experiment;
 pub mod forecast;
@@ -65,7 +66,7 @@ enum Command {
     ChangePoints(change_points::ChangePointsArgs),
     /// Forecast the series of any Parquet or CSV, with intervals.
     Forecast(forecast::ForecastArgs),
-    /// Show published recommendations.
+    /// Show published recommendations, and record what became of them.
     Recommend(recommend::RecommendArgs),
     /// Show published change points; take one for the new normal, or take that back.
     Changes(changes::ChangesArgs),

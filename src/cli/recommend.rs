@@ -1,17 +1,23 @@
-//! `paceline recommend list|show`: published recommendations in the terminal.
+//! `paceline recommend`: published recommendations in the terminal, and what became of them.
 
+use super::decisions::{DecideArgs, decide};
 use super::evidence;
 use super::output::{Format, print, table};
 use super::results::{Results, ResultsArgs, by_id, published};
 use crate::error::{Error, Result};
+use crate::publish::applications::Proposed;
+use crate::publish::ledger::State;
+use crate::pure::recommend::Status;
 use crate::report::format;
 use crate::report::load::all;
-use crate::tables::published::RecommendationRow;
+use crate::report::view::{drawn_first, status};
+use crate::tables::published::{Instant, OutcomeRow, RecommendationRow};
+use chrono::DateTime;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
-/// What to do next, as published.
+/// What to do next, as published, and what became of it.
 #[derive(Debug, Clone, Args)]
 pub struct RecommendArgs {
     /// What to do
@@ -24,8 +30,16 @@ pub struct RecommendArgs {
 pub enum RecommendCommand {
     /// List the recommendations, best first
     List(ListArgs),
-    /// Show one recommendation with its actions and evidence
+    /// Show one recommendation with its actions, evidence, and what it did where it was applied
     Show(ShowArgs),
+    /// Record that you have made the change it proposes: Paceline changes no workflow itself, and measures what it did
+    Apply(DecideArgs),
+    /// Record that you have taken the change back
+    Rollback(DecideArgs),
+    /// Record that the change will not be made: it goes to the end of the ranking
+    Dismiss(DecideArgs),
+    /// Take the last of these back: it did not happen, or no longer holds
+    Reopen(DecideArgs),
 }
 
 /// Which recommendations are listed.
@@ -70,12 +84,21 @@ pub async fn recommend(args: &RecommendArgs) -> Result<u8> {
     match &args.command {
         RecommendCommand::List(args) => list(args).await?,
         RecommendCommand::Show(args) => show(args).await?,
+        RecommendCommand::Apply(args) => decide(args, Status::Applied).await?,
+        RecommendCommand::Rollback(args) => decide(args, Status::RolledBack).await?,
+        RecommendCommand::Dismiss(args) => decide(args, Status::Dismissed).await?,
+        RecommendCommand::Reopen(args) => decide(args, Status::Open).await?,
     }
     Ok(0)
 }
 
+/// Rows as they were published, with where they stand now.
 async fn read(results: &Results, keep: impl Fn(&RecommendationRow) -> bool) -> Result<Vec<RecommendationRow>> {
     let mut rows = published(all(&results.store, results.as_of, keep).await?, "recommendations", results)?;
+    let decided = State::load(&results.store).await?.decided();
+    for row in &mut rows {
+        decided.status(&row.recommendation_id).as_str().clone_into(&mut row.status);
+    }
     rows.sort_by_key(|row: &RecommendationRow| row.rank);
     Ok(rows)
 }
@@ -87,7 +110,7 @@ async fn list(args: &ListArgs) -> Result<()> {
     let mut rows = read(&results.open().await?, keep).await?;
     rows.truncate(limit.unwrap_or(usize::MAX));
     print(&match format {
-        Format::Json => json(&rows.iter().map(Recommendation::of).collect::<Vec<_>>())?,
+        Format::Json => as_json(&rows.iter().map(Recommendation::of).collect::<Vec<_>>())?,
         Format::Table => listed(&rows),
     })
 }
@@ -99,6 +122,7 @@ pub fn listed(rows: &[RecommendationRow]) -> String {
         return "nothing is recommended".to_owned();
     }
     let header = ["rank", "id", "workflow", "what", "saves per run", "interval", "effort", "risk", "works", "status"];
+    let drawn = drawn_first(rows);
     let cells = |row: &RecommendationRow| {
         vec![
             row.rank.to_string(),
@@ -110,7 +134,7 @@ pub fn listed(rows: &[RecommendationRow]) -> String {
             format::words(&row.effort),
             format::words(&row.risk),
             format::percent(row.probability),
-            format::words(&row.status),
+            status(row, &drawn),
         ]
     };
     table(&header, right_aligned(&header, rows.iter().map(cells).collect(), &[0, 4, 8]))
@@ -130,18 +154,57 @@ fn right_aligned(header: &[&str], mut rows: Vec<Vec<String>>, columns: &[usize])
 
 async fn show(args: &ShowArgs) -> Result<()> {
     let ShowArgs { id, results, format } = args;
-    let opened = results.open().await?;
-    let found = read(&opened, |row| row.recommendation_id.starts_with(id.as_str())).await?;
+    let results = results.open().await?;
+    let found = read(&results, |row| row.recommendation_id.starts_with(id.as_str())).await?;
+    if found.is_empty()
+        && let Some(lines) = no_longer_proposed(&results, id, *format).await?
+    {
+        return print(&lines);
+    }
     let row = &by_id(found, id, |row| row.recommendation_id.clone(), "recommendation", "recommend")?;
+    let is_of = |outcome: &OutcomeRow| outcome.recommendation_id == row.recommendation_id;
+    let outcomes = all(&results.store, results.as_of, is_of).await?.unwrap_or_default();
     print(&match format {
-        Format::Json => json(&Recommendation::of(row))?,
-        Format::Table => shown(row, &evidence::sentences(&opened, &row.evidence).await?),
+        Format::Json => as_json(&Recommendation { outcomes: &outcomes, ..Recommendation::of(row) })?,
+        Format::Table => shown(row, &outcomes, &evidence::sentences(&results, &row.evidence).await?),
     })
 }
 
-/// One recommendation in lines; `evidence`: what each row that it cites says.
+/// What the ledger and the outcomes say of a recommendation that somebody decided on and that is not made any more.
+async fn no_longer_proposed(results: &Results, id: &str, format: Format) -> Result<Option<String>> {
+    let decided = State::load(&results.store).await?.decided();
+    let mut meant = decided.standing.iter().filter(|(own, _)| own.starts_with(id));
+    let (Some((own, standing)), None) = (meant.next(), meant.next()) else { return Ok(None) };
+    let outcomes = all(&results.store, results.as_of, |row: &OutcomeRow| row.recommendation_id == *own).await?;
+    let (outcomes, status) = (outcomes.unwrap_or_default(), standing.status.as_str());
+    let proposed = &standing.decision.recommendation;
+    let mut lines = vec![
+        format!("{} (no longer proposed)", format::printable(&proposed.title)),
+        format!("id           {}", format::printable(own)),
+        format!("workflow     {}, {}", format::printable(&proposed.workflow_id), format::printable(&proposed.target)),
+        format!("kind         {}, {}", format::words(&proposed.r#type), format::words(&proposed.category)),
+        format!("status       {}", format::words(status)),
+    ];
+    lines.extend(outcomes.iter().map(outcome_line));
+    Ok(Some(match format {
+        Format::Table => lines.join("\n"),
+        Format::Json => as_json(&Decided { recommendation: proposed, status, outcomes: &outcomes })?,
+    }))
+}
+
+/// A recommendation that was decided on, as programs read it.
+#[derive(Serialize)]
+struct Decided<'a> {
+    #[serde(flatten)]
+    recommendation: &'a Proposed,
+    status: &'a str,
+    #[serde(serialize_with = "outcomes_as_json")]
+    outcomes: &'a [OutcomeRow],
+}
+
+/// One recommendation in lines, with what its applications did; `evidence`: what each row that it cites says.
 #[must_use]
-pub fn shown(row: &RecommendationRow, evidence: &[String]) -> String {
+pub fn shown(row: &RecommendationRow, outcomes: &[OutcomeRow], evidence: &[String]) -> String {
     let interval =
         |lower, upper, unit| format!("{}, {} interval", format::range(lower, upper, unit), format::level(row.level));
     let mut lines = vec![
@@ -182,10 +245,30 @@ pub fn shown(row: &RecommendationRow, evidence: &[String]) -> String {
             format::confidence(confidence)
         ));
     }
-    lines.push(format!("status       {}", format::words(&row.status)));
+    let open = row.propensity.filter(|_| row.status == Status::Open.as_str());
+    let first = open.map(|p| format!("; put first with probability {}", format::percent(p)));
+    lines.push(format!("status       {}{}", format::words(&row.status), first.unwrap_or_default()));
+    lines.extend(outcomes.iter().map(outcome_line));
     lines.extend(action_lines(&row.actions.0));
     lines.extend(evidence.iter().map(|evidence| format!("evidence     {evidence}")));
     lines.join("\n")
+}
+
+fn outcome_line(row: &OutcomeRow) -> String {
+    let day = |at: Instant| format::instant(at.0, chrono_tz::UTC);
+    let until = row.rolled_back_at.map(|at| format!(" until {}", day(at))).unwrap_or_default();
+    let share = match (row.measured_share, row.measured_share_lower, row.measured_share_upper) {
+        (Some(share), Some(lower), Some(upper)) => format!(
+            "; saved {} of {} ({}, {} interval)",
+            format::percent(share),
+            format::words(&row.metric),
+            format::range(lower, upper, "ratio"),
+            format::level(row.level)
+        ),
+        _ => String::new(),
+    };
+    let (applied, verdict) = (day(row.applied_at), format::words(&row.verdict));
+    format!("outcome      {verdict}: applied {applied}{until}{share}; {}", format::printable(&row.reason))
 }
 
 fn action_lines(actions: &str) -> Vec<String> {
@@ -239,6 +322,10 @@ struct Recommendation<'a> {
     portfolio_rank: i64,
     portfolio_saving_ms: f64,
     inferred_confidence: Option<f64>,
+    workflow_type: Option<&'a str>,
+    propensity: Option<f64>,
+    #[serde(serialize_with = "outcomes_as_json")]
+    outcomes: &'a [OutcomeRow],
 }
 
 impl<'a> Recommendation<'a> {
@@ -271,6 +358,8 @@ impl<'a> Recommendation<'a> {
             portfolio_rank,
             portfolio_saving_ms,
             inferred_confidence,
+            workflow_type,
+            propensity,
         } = row;
         Self {
             recommendation_id,
@@ -301,10 +390,27 @@ impl<'a> Recommendation<'a> {
             portfolio_rank: *portfolio_rank,
             portfolio_saving_ms: *portfolio_saving_ms,
             inferred_confidence: *inferred_confidence,
+            workflow_type: workflow_type.as_deref(),
+            propensity: *propensity,
+            outcomes: &[],
         }
     }
 }
 
-fn json<T: Serialize>(value: &T) -> Result<String> {
+fn outcomes_as_json<S: Serializer>(rows: &&[OutcomeRow], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    let instant = |at: Instant| DateTime::from_timestamp_micros(at.0);
+    serializer.collect_seq(rows.iter().map(|row| {
+        json!({
+            "applied_at": instant(row.applied_at), "rolled_back_at": row.rolled_back_at.map(instant),
+            "verdict": row.verdict, "reason": row.reason, "metric": row.metric,
+            "measured_share": row.measured_share, "measured_share_lower": row.measured_share_lower,
+            "measured_share_upper": row.measured_share_upper, "level": row.level,
+            "measured_saving_ms": row.measured_saving_ms, "measured_saving_ms_lower": row.measured_saving_ms_lower,
+            "measured_saving_ms_upper": row.measured_saving_ms_upper, "n_before": row.n_before, "n_after": row.n_after,
+        })
+    }))
+}
+
+fn as_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string_pretty(value).map_err(|e| Error::Internal(format!("writing JSON: {e}")))
 }

@@ -4,6 +4,9 @@ use super::target::configured;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::io::Store;
+use crate::publish;
+use crate::publish::ledger::Event;
+use crate::publish::postgres::Database;
 use crate::report::choose_as_of;
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -71,6 +74,18 @@ impl ResultsArgs {
         };
         let as_of = choose_as_of(&store, asked).await?;
         Ok(Results { store, as_of, config })
+    }
+}
+
+impl Results {
+    /// Commits an event that publishes nothing, and brings the database there; says the number of its entry.
+    ///
+    /// # Errors
+    /// As [`publish::tell`].
+    pub(super) async fn tell(&self, event: Event) -> Result<u64> {
+        let setting = self.config.postgres.as_ref();
+        let database = setting.map(|setting| Database::from_setting(&setting.url()?)).transpose()?;
+        publish::tell(&self.store, database.as_ref(), event).await
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Models {
     pub performance_prediction: PerformancePrediction,
     /// Which executions are strange.
     pub bottleneck_detection: BottleneckDetection,
+    /// Which recommendations work.
+    pub optimization_recommendation: OptimizationRecommendation,
 }
 
 impl Models {
@@ -19,6 +21,8 @@ impl Models {
         Self {
             performance_prediction: section.section("performance_prediction", PerformancePrediction::read),
             bottleneck_detection: section.section("bottleneck_detection", BottleneckDetection::read),
+            optimization_recommendation: section
+                .section("optimization_recommendation", OptimizationRecommendation::read),
         }
     }
 }
@@ -162,5 +166,24 @@ impl BottleneckDetection {
             min_samples: section.whole("min_samples", 50, 2..=1_000_000_000),
             threshold_percentile: section.whole("threshold_percentile", 50, 1..=99),
         }
+    }
+}
+
+/// What is learned of recommendations from what applied ones did.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct OptimizationRecommendation {
+    /// Whether outcomes change probabilities, and others than the best are tried.
+    pub enabled: bool,
+    /// Probability with which the first proposal of a workflow is drawn instead of the best, 0-1.
+    pub exploration_rate: f64,
+}
+
+impl OptimizationRecommendation {
+    fn read(section: &mut Section<'_>) -> Self {
+        // A bandit: what is tried first is chosen, its outcome seen, and the next choice is made with that.
+        section.choice("model_type", (), &[("reinforcement_learning", ())]);
+        // A success is a measured improvement; what a proposal is worth is its share of time and money times that.
+        section.choice("reward_function", (), &[("performance_improvement", ())]);
+        Self { enabled: section.flag("enabled", true), exploration_rate: section.ratio("exploration_rate", 0.1) }
     }
 }

@@ -51,12 +51,6 @@ unbuilt! {
     "comparing providers at an interval of its own (every run compares them)": {
         "performance_optimization.optimization.strategies.provider_selection.evaluation_interval" => ["86400"],
     }
-    "learning which recommendations work": {
-        "performance_optimization.ml_models.optimization_recommendation.enabled" => ["true", "false"],
-        "performance_optimization.ml_models.optimization_recommendation.model_type" => ["reinforcement_learning"],
-        "performance_optimization.ml_models.optimization_recommendation.exploration_rate" => ["0.1"],
-        "performance_optimization.ml_models.optimization_recommendation.reward_function" => ["performance_improvement"],
-    }
     "reading the arm from another column than variant": {
         "performance_optimization.experiments[].variant_column" => ["variant"],
     }

@@ -1,6 +1,7 @@
 //! From the history to all that is learned of it: the calculations in their order, none of which knows a file.
 
 use super::days::give_up;
+use super::decided::DecidedBefore;
 use super::graph_skips::graph_skips;
 use super::settings::Settings;
 use super::stage::{Stage, Stages};
@@ -20,7 +21,9 @@ use crate::pure::learn::dataset::Target;
 use crate::pure::learn::predictions::predictions;
 use crate::pure::learn::runs::{backtest_runs, predict_runs};
 use crate::pure::learn::{ModelScore, Prediction};
-use crate::pure::recommend::{self, Bottleneck, Inputs, Recommendation, propose};
+use crate::pure::recommend::outcome::{Changes, Evidence, Outcome, outcomes};
+use crate::pure::recommend::policy::Policy;
+use crate::pure::recommend::{self, Bottleneck, Inputs, Learned, Recommendation, propose};
 use crate::pure::series::{Metric, Series, SeriesKey};
 use crate::pure::units::DAY_US;
 use crate::rollup::History;
@@ -52,6 +55,7 @@ pub(crate) struct Findings {
     pub(crate) bottlenecks: Vec<Bottleneck>,
     pub(crate) step_times: Vec<WorkflowTimes>,
     pub(crate) recommendations: Vec<Recommendation>,
+    pub(crate) outcomes: Vec<Outcome>,
     pub(crate) skips: Vec<Skip>,
 }
 
@@ -60,6 +64,8 @@ pub(crate) struct Findings {
 pub(crate) struct Standing {
     /// The models that predicted so far.
     pub(crate) champions: BTreeMap<Target, Champion>,
+    /// What was decided on recommendations.
+    pub(crate) decided: DecidedBefore,
     /// The cutoff.
     pub(crate) as_of_us: i64,
 }
@@ -67,6 +73,7 @@ pub(crate) struct Standing {
 /// Runs the stages that are asked for, and what they need of one another. The series are given up once they are
 /// learned from: they are the larger part of the history, and nothing later looks at them.
 pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stages, standing: Standing) -> Findings {
+    let Standing { champions, decided, as_of_us } = standing;
     let mut findings = Findings::default();
     if stages.any(&[Stage::Analysis, Stage::Forecasts, Stage::Recommendations]) {
         timed("series", || learn_series(history, settings, stages, &mut findings));
@@ -81,7 +88,7 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
     let weekly = weekly_executions(&history.series);
     give_up(std::mem::take(&mut history.series));
     if stages.has(Stage::Predictions) {
-        timed("predictions", || learn_executions(history, settings, standing, &mut findings));
+        timed("predictions", || learn_executions(history, settings, champions, as_of_us, &mut findings));
     }
     if stages.has(Stage::Anomalies) {
         timed("detectors", || {
@@ -96,7 +103,7 @@ pub(crate) fn analyse(history: &mut History, settings: &Settings, stages: &Stage
     }
     if stages.has(Stage::Recommendations) {
         findings.skips.extend(graph_skips(&history.graph_issues));
-        timed("recommendations", || recommend_changes(history, settings, &mut findings));
+        timed("recommendations", || recommend_changes(history, settings, &decided, as_of_us, &mut findings));
     }
     findings
 }
@@ -177,8 +184,13 @@ fn forecast_runs(series: &[Series], analyses: &mut [Analysis], settings: &Settin
     skips.into_iter().flatten().collect()
 }
 
-fn learn_executions(history: &History, settings: &Settings, standing: Standing, findings: &mut Findings) {
-    let Standing { champions, as_of_us } = standing;
+fn learn_executions(
+    history: &History,
+    settings: &Settings,
+    champions: BTreeMap<Target, Champion>,
+    as_of_us: i64,
+    findings: &mut Findings,
+) {
     let params = ElectionParams { train: settings.train.clone(), as_of_us, retrain_us: settings.retrain_us };
     let Election { models, scores, skips, mut elected, runs } = elect(&history.samples, champions, &params);
     findings.predictions = predictions(&models, &history.samples);
@@ -199,7 +211,13 @@ fn learn_executions(history: &History, settings: &Settings, standing: Standing, 
     findings.elected = elected;
 }
 
-fn recommend_changes(history: &History, settings: &Settings, findings: &mut Findings) {
+fn recommend_changes(
+    history: &History,
+    settings: &Settings,
+    decided: &DecidedBefore,
+    as_of_us: i64,
+    findings: &mut Findings,
+) {
     let Found { bottlenecks: found, step_times, skips } =
         bottlenecks(&history.graphs, &findings.analyses, &history.samples, &settings.bottlenecks);
     findings.step_times = step_times;
@@ -212,8 +230,42 @@ fn recommend_changes(history: &History, settings: &Settings, findings: &mut Find
         analyses: &findings.analyses,
     };
     let proposals = propose(&inputs, &settings.recommend);
-    findings.recommendations = recommend::rank(proposals, &history.graphs, &settings.recommend);
+    let (runs, samples, earlier) = (&history.measured, &history.samples, &decided.earlier);
+    let changes = changes_of_time(&findings.analyses);
+    let evidence = Evidence { runs, samples, earlier, changes: &changes, as_of_us };
+    findings.outcomes = outcomes(&decided.decided.applied, &evidence, settings.outcome_level);
+    let learned = learned(history, settings, decided, as_of_us, findings);
+    findings.recommendations = recommend::rank(proposals, &history.graphs, &settings.recommend, &learned);
     findings.bottlenecks = found;
+}
+
+/// When what runs and steps take changed its level.
+fn changes_of_time(analyses: &[Analysis]) -> Changes {
+    let of_time = analyses.iter().filter(|one| one.key.metric == Metric::ExecutionTime);
+    let instants = |one: &Analysis| one.change_points.iter().map(|change| change.at_us).collect();
+    of_time.map(|one| ((one.key.workflow_id.clone(), one.key.step.clone()), instants(one))).collect()
+}
+
+/// What is known of proposals before they are ranked. The rules' word and the greedy order where nothing is to be learned.
+fn learned(
+    history: &History,
+    settings: &Settings,
+    decided: &DecidedBefore,
+    as_of_us: i64,
+    findings: &Findings,
+) -> Learned {
+    let of_runs = history.graphs.iter().map(|graph| (graph.workflow_id.clone(), graph.workflow_type.clone()));
+    let of_series = findings.analyses.iter().map(|one| (one.key.workflow_id.clone(), one.key.workflow_type.clone()));
+    let standing = decided.decided.standing.iter();
+    let mut learned = Learned {
+        statuses: standing.map(|(id, standing)| (id.clone(), standing.status)).collect(),
+        workflow_types: of_runs.chain(of_series).collect(),
+        ..Learned::default()
+    };
+    let Some(exploration_rate) = settings.exploration_rate else { return learned };
+    learned.policy = Policy { exploration_rate, seed: settings.train.seed, as_of_us };
+    learned.beliefs = findings.outcomes.iter().collect();
+    learned
 }
 
 fn digest_of(name: &str, model: &impl Serialize) -> Option<(String, String)> {

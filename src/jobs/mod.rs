@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod days;
+mod decided;
 mod engines;
 mod experiments;
 mod graph_skips;

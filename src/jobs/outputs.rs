@@ -7,10 +7,10 @@ use super::stage::{Stage, Stages};
 use crate::config::Config;
 use crate::error::Result;
 use crate::io::Store;
-use crate::publish::Output;
 use crate::publish::ledger::{InputFile, State, as_of_folder};
 use crate::publish::parquet::read_table;
 use crate::publish::rows::{self, ChangePointState, ExperimentLook, ForecastGrid, Scored};
+use crate::publish::{self, Output};
 use crate::pure::detect::ChangePoint;
 use crate::pure::recommend::Bottleneck;
 use crate::pure::series::SeriesKey;
@@ -154,6 +154,8 @@ pub(crate) fn tables(
         outputs.add(rows::bottlenecks(&found));
         outputs.add(findings.step_times.iter().flat_map(rows::step_times).collect());
         outputs.add(findings.recommendations.iter().map(rows::recommendation).collect());
+        let level = settings.outcome_level;
+        outputs.add(findings.outcomes.iter().map(|outcome| publish::outcomes::row(outcome, level)).collect());
     }
     outputs.add::<SkipRow>(findings.skips.iter().map(rows::skip).collect());
     outputs.add(new_rejects(context, history));

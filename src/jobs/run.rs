@@ -2,6 +2,7 @@
 
 use super::anomalies::{Times, find_degradations, score_new};
 use super::days::{self, give_up, on_cpu};
+use super::decided::{self, DecidedBefore};
 use super::engines::{Standing, analyse};
 use super::experiments::judge_all;
 use super::leftovers;
@@ -19,6 +20,7 @@ use crate::io::Store;
 use crate::publish::ledger::{Slot, State};
 use crate::publish::postgres::Database;
 use crate::publish::{self, Batch};
+use crate::pure::recommend::outcome::needed;
 use crate::rollup::History;
 use chrono::{DateTime, Days, NaiveDate, SubsecRound, Utc};
 use std::collections::BTreeMap;
@@ -92,13 +94,16 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     let (window, earlier_days) = window_of(config, &places.lake, &ledger, as_of).await?;
     let reduction = Reduction::of(config, as_of, window.days.len());
     let reduced = window::reduce(&places.lake, &places.results, &window, &reduction).await?;
-    let mut history = window::history(&places.results, &window, &reduction).await?;
+    let decided = decided_before(&places.results, &ledger, config, request, as_of).await?;
+    let needed = needed(&decided.decided.applied);
+    let mut history = window::history(&places.results, &window, &reduction, needed).await?;
     refuse_unreadable(&history, &places.lake)?;
     refusals::add(&mut history, &places.lake, &ledger, &config.job, as_of).await?;
     let mut registry = standing_models(&places.results, &ledger, config, request, as_of).await?;
     let earlier = told_before(&places.results, &ledger, config, request, as_of).await?;
     let mut slot = slot(config, request, as_of, &history, &registry, &ledger);
     slot.earlier_changes.clone_from(&earlier.digest);
+    slot.decided.clone_from(&decided.digest);
     if let Some(done) = ledger.committed(&slot.run_id()) {
         tracing::info!(as_of = %as_of, entry = done.entry.number, "this slot is committed already: nothing to do");
         // The run that committed it may have been stopped right after.
@@ -108,7 +113,7 @@ pub async fn run(config: &Config, request: &Request) -> Result<Outcome> {
     let settings = Arc::new(Settings::of(config, ledger.accepted_us()?, earlier.changes));
     let (stages, for_engines) = (request.stages.clone(), Arc::clone(&settings));
     let champions = std::mem::take(&mut registry.champions);
-    let standing = Standing { champions, as_of_us: as_of.timestamp_micros() };
+    let standing = Standing { champions, decided, as_of_us: as_of.timestamp_micros() };
     let (history, mut findings) = on_cpu(move || {
         let mut history = history;
         let findings = analyse(&mut history, &for_engines, &stages, standing);
@@ -243,6 +248,20 @@ async fn told_before(
     }
 }
 
+/// Decisions on recommendations are none of what a run without them looks at.
+async fn decided_before(
+    results: &Store,
+    ledger: &State,
+    config: &Config,
+    request: &Request,
+    as_of: DateTime<Utc>,
+) -> Result<DecidedBefore> {
+    match request.stages.has(Stage::Recommendations) {
+        true => decided::load(results, ledger, config, as_of).await,
+        false => Ok(DecidedBefore::default()),
+    }
+}
+
 /// Models are none of what a run without predictions looks at.
 async fn standing_models(
     results: &Store,
@@ -275,6 +294,7 @@ fn slot(
         champions: registry.digests.clone(),
         accepted: ledger.accepted().into_iter().cloned().collect(),
         earlier_changes: None,
+        decided: None,
     }
 }
 

@@ -44,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) compare: CompareParams,
     pub(crate) bottlenecks: BottleneckParams,
     pub(crate) recommend: recommend::Params,
+    /// Probability with which another proposal than the best is tried; none: nothing is learned from outcomes.
+    pub(crate) exploration_rate: Option<f64>,
+    /// Coverage of what applied recommendations are said to have saved.
+    pub(crate) outcome_level: Level,
     pub(crate) experiments: Vec<Experiment>,
 }
 
@@ -53,6 +57,7 @@ impl Settings {
         let trends = &config.reporting.performance_trends;
         let prediction = &config.models.performance_prediction;
         let detection = &config.models.bottleneck_detection;
+        let learning = &config.models.optimization_recommendation;
         let alert = &config.monitoring.degradation;
         let min_samples = usize::try_from(detection.min_samples).unwrap_or(usize::MAX);
         let replay = EnsembleParams { seed: config.seed, ..EnsembleParams::default() };
@@ -105,6 +110,8 @@ impl Settings {
             compare: CompareParams::default(),
             bottlenecks: BottleneckParams { replay, percentile: percentile(config), ..BottleneckParams::default() },
             recommend: recommend_params(config, replay),
+            exploration_rate: learning.enabled.then_some(learning.exploration_rate),
+            outcome_level: Level::DEFAULT,
             experiments: config.experiments.clone(),
         }
     }

@@ -3,7 +3,7 @@
 use super::stage::Stage;
 use crate::error::{Error, Result};
 use crate::io::Store;
-use crate::publish::ledger::State;
+use crate::publish::ledger::{Run, State};
 use crate::pure::detect::change_points::Shift;
 use crate::pure::detect::continuity::{Earlier, Told};
 use crate::pure::series::SeriesKey;
@@ -20,10 +20,7 @@ pub(crate) struct ToldBefore {
 
 /// Nothing where no run of `job` before `as_of` looked for change points, or what it published is gone.
 pub(crate) async fn load(results: &Store, ledger: &State, job: &str, as_of: DateTime<Utc>) -> Result<ToldBefore> {
-    let looked = |stages: &[String]| stages.iter().any(|name| name == Stage::Analysis.as_str());
-    let runs = ledger.entries().iter().filter_map(|sealed| sealed.entry.event.run());
-    let earlier = runs.filter(|run| run.slot.job == job && run.slot.as_of < as_of && looked(&run.slot.stages));
-    let Some(last) = earlier.max_by_key(|run| run.slot.as_of) else { return Ok(ToldBefore::default()) };
+    let Some(last) = last_with(ledger, job, as_of, Stage::Analysis) else { return Ok(ToldBefore::default()) };
     let (levels, spreads) = match read(results, last.slot.as_of).await {
         Ok(rows) => rows,
         Err(Error::Verification(damage)) => {
@@ -40,6 +37,14 @@ pub(crate) async fn load(results: &Store, ledger: &State, job: &str, as_of: Date
     let digests: Vec<&str> = files.map(|file| file.digest.as_str()).collect();
     let digest = (!digests.is_empty()).then(|| digests.join("+"));
     Ok(ToldBefore { changes: Earlier { as_of_us, level, spread }, digest })
+}
+
+/// The latest run of `job` before `as_of` in which `stage` ran.
+pub(crate) fn last_with<'a>(ledger: &'a State, job: &str, as_of: DateTime<Utc>, stage: Stage) -> Option<&'a Run> {
+    let ran = |stages: &[String]| stages.iter().any(|name| name == stage.as_str());
+    let runs = ledger.entries().iter().filter_map(|sealed| sealed.entry.event.run());
+    let earlier = runs.filter(|run| run.slot.job == job && run.slot.as_of < as_of && ran(&run.slot.stages));
+    earlier.max_by_key(|run| run.slot.as_of)
 }
 
 async fn read(

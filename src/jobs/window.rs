@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::io::Store;
 use crate::publish::ledger::State;
 use crate::publish::parquet::write_table;
+use crate::pure::recommend::outcome::Needed;
 use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
 use crate::rollup::{self, DayDigest, DigestHead, History, HistoryBuilder, Period, Provenance};
@@ -199,9 +200,14 @@ impl Window {
     }
 }
 
-/// What was kept of each day, put together. A few days at a time are unpacked, so that memory holds the whole once.
-pub(crate) async fn history(results: &Store, window: &Window, reduction: &Reduction) -> Result<History> {
-    let mut builder = HistoryBuilder::new(window.days.len());
+/// What was kept of each day, put together; the runs that are `needed` are there one by one. A few days at a time are unpacked, so that memory holds the whole once.
+pub(crate) async fn history(
+    results: &Store,
+    window: &Window,
+    reduction: &Reduction,
+    needed: Needed,
+) -> Result<History> {
+    let mut builder = HistoryBuilder::new(window.days.len(), needed);
     let unpack = |date| {
         let (results, job) = (results.clone(), reduction.job.clone());
         let unpacked = async move { kept(&results, &job, date, DayDigest::from_bytes).await };

@@ -84,7 +84,7 @@ impl State {
                 Event::ChangePointReopened(decision) => {
                     accepted.remove(&decision.change_point);
                 }
-                Event::RunCommitted(_) | Event::Backfilled(_) | Event::Unknown => {}
+                _ => {}
             }
         }
         accepted

@@ -4,6 +4,7 @@
 //! bytes of entry `n − 1`. Nothing in it depends on the moment or the process that wrote it: a run that is repeated
 //! after a crash writes the same bytes. State is the fold of all entries; `latest.json` is a hint for readers.
 
+use super::applications::RecommendationDecision;
 use super::decisions::{ChangePointKey, Decision};
 use crate::error::{Error, Result};
 use crate::io::Store;
@@ -47,6 +48,10 @@ pub struct Slot {
     /// Digest of the change points that the job's run before told of: they stay where they were, or it is said why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier_changes: Option<String>,
+    /// Digest of what had been decided on recommendations when it began, and of what the job's run before told of their
+    /// outcomes: both have a say in what is recommended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<String>,
 }
 
 /// A file that a run read.
@@ -92,7 +97,7 @@ pub struct Run {
 }
 
 /// What an entry tells.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Event {
     /// A scheduled or manual run.
@@ -103,13 +108,21 @@ pub enum Event {
     ChangePointAccepted(Decision),
     /// It is not, after all.
     ChangePointReopened(Decision),
+    /// Somebody has made the change that a recommendation proposes.
+    RecommendationApplied(RecommendationDecision),
+    /// Somebody has taken it back.
+    RecommendationRolledBack(RecommendationDecision),
+    /// Nobody will make it.
+    RecommendationDismissed(RecommendationDecision),
+    /// What was decided last did not happen, or no longer holds.
+    RecommendationReopened(RecommendationDecision),
     /// Something that a later version of paceline wrote. It is part of the chain, and nothing is made of it.
     #[serde(other)]
     Unknown,
 }
 
 /// An entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its number, from 1.
     pub number: u64,
@@ -123,7 +136,7 @@ pub struct Entry {
 }
 
 /// An entry with the digest of its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sealed {
     /// The entry.
     pub entry: Entry,
@@ -143,7 +156,7 @@ pub struct Latest {
 }
 
 /// All that the ledger says, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
     entries: Vec<Sealed>,
 }
@@ -173,7 +186,13 @@ impl Event {
     pub fn run(&self) -> Option<&Run> {
         match self {
             Self::RunCommitted(run) | Self::Backfilled(run) => Some(run),
-            Self::ChangePointAccepted(_) | Self::ChangePointReopened(_) | Self::Unknown => None,
+            Self::ChangePointAccepted(_)
+            | Self::ChangePointReopened(_)
+            | Self::RecommendationApplied(_)
+            | Self::RecommendationRolledBack(_)
+            | Self::RecommendationDismissed(_)
+            | Self::RecommendationReopened(_)
+            | Self::Unknown => None,
         }
     }
 
@@ -185,6 +204,10 @@ impl Event {
             Self::Backfilled(_) => "backfilled",
             Self::ChangePointAccepted(_) => "change_point_accepted",
             Self::ChangePointReopened(_) => "change_point_reopened",
+            Self::RecommendationApplied(_) => "recommendation_applied",
+            Self::RecommendationRolledBack(_) => "recommendation_rolled_back",
+            Self::RecommendationDismissed(_) => "recommendation_dismissed",
+            Self::RecommendationReopened(_) => "recommendation_reopened",
             Self::Unknown => "unknown",
         }
     }
@@ -286,7 +309,7 @@ fn is_run(sealed: &Sealed, run_id: &str) -> bool {
 }
 
 /// What became of an attempt to append.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Appended {
     /// The entry as it stands in the ledger.
     pub sealed: Sealed,

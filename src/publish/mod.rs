@@ -6,9 +6,11 @@
 //! commit ── data files ── ledger entry (the commit point) ── Postgres ── latest.json
 //! ```
 
+pub mod applications;
 pub mod decisions;
 pub mod dictionary;
 pub mod ledger;
+pub mod outcomes;
 pub mod parquet;
 pub mod postgres;
 pub mod rows;

@@ -658,6 +658,7 @@ pub fn recommendation(recommendation: &Recommendation) -> RecommendationRow {
         recommendation_id,
         rank,
         workflow_id,
+        workflow_type,
         target,
         kind,
         category,
@@ -676,6 +677,7 @@ pub fn recommendation(recommendation: &Recommendation) -> RecommendationRow {
         effort,
         risk,
         probability,
+        propensity,
         actions,
         evidence,
         status,
@@ -707,10 +709,12 @@ pub fn recommendation(recommendation: &Recommendation) -> RecommendationRow {
         probability,
         actions: action_list(&actions),
         evidence,
-        status: status.to_owned(),
+        status: status.as_str().to_owned(),
         portfolio_rank: i64::from(portfolio_rank),
         portfolio_saving_ms,
         inferred_confidence,
+        workflow_type,
+        propensity: Some(propensity),
     }
 }
 

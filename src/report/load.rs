@@ -5,7 +5,8 @@ mod step_times;
 
 use super::history::{History, SeriesId};
 use super::order::{
-    by_clarity, by_effect, by_impact, by_loss, by_rank, by_severity, by_spread, descending, is_alarm, is_open,
+    by_application, by_clarity, by_effect, by_impact, by_loss, by_rank, by_severity, by_spread, descending, is_alarm,
+    is_open,
 };
 use super::read::{Published as Readable, for_each_row};
 use super::rollups::{self, Wanted};
@@ -17,7 +18,7 @@ use crate::pure::series::Metric;
 use crate::pure::units::DAY_US;
 use crate::tables::published::{
     AnomalyRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow, ExperimentResultRow,
-    ForecastRow, Instant, ModelScoreRow, RecommendationRow, RejectRow, SkipRow, SpreadChangeRow, TrendRow,
+    ForecastRow, Instant, ModelScoreRow, OutcomeRow, RecommendationRow, RejectRow, SkipRow, SpreadChangeRow, TrendRow,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::cmp::Ordering;
@@ -50,6 +51,8 @@ pub struct Published {
     pub step_times: Option<Kept<WorkflowSteps>>,
     /// By rank.
     pub recommendations: Option<Kept<RecommendationRow>>,
+    /// What applied ones did, latest first; none as long as nothing was applied.
+    pub outcomes: Option<Vec<OutcomeRow>>,
     /// Most severe first.
     pub anomalies: Option<Kept<AnomalyRow>>,
     /// Largest loss first.
@@ -206,6 +209,7 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
         step_times: step_times::load(store, as_of, &costs).await?,
         bottlenecks,
         recommendations,
+        outcomes: outcomes(store, as_of).await?,
         anomalies: best(store, as_of, is_alarm, by_severity).await?,
         degradations: best(store, as_of, |_| true, by_loss).await?,
         experiments,
@@ -221,6 +225,14 @@ pub async fn load(store: &Store, as_of: DateTime<Utc>) -> Result<Published> {
         history,
         fine_history,
     })
+}
+
+async fn outcomes(store: &Store, as_of: DateTime<Utc>) -> Result<Option<Vec<OutcomeRow>>> {
+    let rows = all(store, as_of, |_: &OutcomeRow| true).await?;
+    Ok(rows.map(|mut rows| {
+        rows.sort_by(by_application);
+        rows
+    }))
 }
 
 /// Earlier looks at experiments that are drawn: two months of daily ones.

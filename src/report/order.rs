@@ -1,8 +1,8 @@
 //! Which rows come first.
 
 use crate::tables::published::{
-    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, RecommendationRow, SpreadChangeRow,
-    StepTimesRow,
+    AnomalyRow, BottleneckRow, ChangePointRow, ComparisonRow, DegradationRow, OutcomeRow, RecommendationRow,
+    SpreadChangeRow, StepTimesRow,
 };
 use std::cmp::Ordering;
 
@@ -59,6 +59,11 @@ pub(super) fn by_blocking(a: &StepTimesRow, b: &StepTimesRow) -> Ordering {
 /// Best first.
 pub(super) fn by_rank(a: &RecommendationRow, b: &RecommendationRow) -> Ordering {
     a.rank.cmp(&b.rank)
+}
+
+/// Latest change first.
+pub(super) fn by_application(a: &OutcomeRow, b: &OutcomeRow) -> Ordering {
+    b.applied_at.0.cmp(&a.applied_at.0).then_with(|| a.recommendation_id.cmp(&b.recommendation_id))
 }
 
 /// Most severe first, stranger ones first among equals.

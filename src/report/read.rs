@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use crate::publish::parquet::read_table;
 use crate::tables::published::{
     AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, DegradationRow,
-    ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, RecommendationRow, RejectRow, Row, SkipRow,
-    SpreadChangeRow, StepTimesRow, TableSpec, TrendRow,
+    ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, OutcomeRow, RecommendationRow, RejectRow, Row,
+    SkipRow, SpreadChangeRow, StepTimesRow, TableSpec, TrendRow,
 };
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema, TimestampMicrosecondType};
@@ -366,6 +366,48 @@ readable!(RecommendationRow {
     portfolio_rank,
     portfolio_saving_ms,
     inferred_confidence,
+    workflow_type,
+    propensity,
+});
+readable!(OutcomeRow {
+    recommendation_id,
+    applied_at,
+    rolled_back_at,
+    workflow_id,
+    workflow_type,
+    target,
+    r#type,
+    category,
+    verdict,
+    reason,
+    metric,
+    measured_share,
+    measured_share_lower,
+    measured_share_upper,
+    level,
+    n_before,
+    n_after,
+    measured_from,
+    measured_until,
+    before_ms,
+    measured_saving_ms,
+    measured_saving_ms_lower,
+    measured_saving_ms_upper,
+    before_usd,
+    measured_saving_usd,
+    measured_saving_usd_lower,
+    measured_saving_usd_upper,
+    predicted_share,
+    predicted_saving_ms,
+    predicted_saving_ms_lower,
+    predicted_saving_ms_upper,
+    predicted_saving_usd,
+    predicted_saving_usd_lower,
+    predicted_saving_usd_upper,
+    predicted_level,
+    probability,
+    propensity,
+    was_first,
 });
 readable!(RejectRow { file, row, column, value, reason });
 readable!(SkipRow { analysis, workflow, workflow_type, step, metric, reason });

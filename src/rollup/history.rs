@@ -8,6 +8,7 @@ use super::samples::append;
 use crate::error::Result;
 use crate::pure::graph::RunGraph;
 use crate::pure::levels::DayLevels;
+use crate::pure::recommend::outcome::{MeasuredRun, Needed};
 use crate::pure::samples::{Samples, UNKNOWN, Vocabulary};
 use crate::pure::series::{Centre, Metric, Series, SeriesKey};
 use crate::pure::stats::sketch::{Bin, Sketch, Sketches};
@@ -31,6 +32,8 @@ pub struct History {
     pub samples: Samples,
     /// The newest runs of each workflow for replay, in order of start.
     pub graphs: Vec<RunGraph>,
+    /// Runs of workflows that have been changed, kept of each day, in order of start.
+    pub measured: Vec<MeasuredRun>,
     /// What can't be of their declared dependencies.
     pub graph_issues: Vec<RunIssue>,
     /// Sums for experiments.
@@ -50,13 +53,24 @@ pub struct History {
 pub struct HistoryBuilder {
     history: History,
     words: Vocabulary,
-    /// Runs of each day, how many of each workflow, and packed.
-    graphs: Vec<(BTreeMap<String, usize>, PackedGraphs)>,
+    /// Runs of each day, by their order.
+    graphs: Vec<DayGraphs>,
+    /// Of which runs are measured.
+    needed: Needed,
     /// The series of each step.
     cells: HashMap<Place, BTreeMap<Metric, Days>>,
     /// Days that the window can hold: what a series reserves, so that it never moves while it grows.
     n_days: usize,
     last_day_us: Option<i64>,
+}
+
+/// The runs that are kept of a day.
+#[derive(Debug)]
+struct DayGraphs {
+    day_us: i64,
+    /// How many of each workflow.
+    n_runs: BTreeMap<String, usize>,
+    packed: PackedGraphs,
 }
 
 /// Codes of workflow, type and step: a fraction of the size of a [`SeriesKey`].
@@ -66,10 +80,10 @@ type Place = (u32, u32, u32);
 type Days = (i64, Sketches);
 
 impl HistoryBuilder {
-    /// For a window of at most `n_days` days.
+    /// For a window of at most `n_days` days, with the runs that are `needed` one by one.
     #[must_use]
-    pub fn new(n_days: usize) -> Self {
-        Self { n_days, ..Self::default() }
+    pub fn new(n_days: usize, needed: Needed) -> Self {
+        Self { n_days, needed, ..Self::default() }
     }
 
     /// Adds the day that starts at `day_us`. Days come in order of time; a day that is not over at the cutoff is
@@ -94,7 +108,7 @@ impl HistoryBuilder {
         history.rows.1 += rows.1;
         history.inputs.extend(head.inputs);
         history.rejects.extend(rejects);
-        self.graphs.push((n_graphs, graphs));
+        self.graphs.push(DayGraphs { day_us, n_runs: n_graphs, packed: graphs });
         history.graph_issues.extend(graph_issues);
         append(&mut history.samples, samples);
         for (key, cell) in arms {
@@ -133,7 +147,8 @@ impl HistoryBuilder {
     /// # Errors
     /// Where the runs of a day can't be unpacked.
     pub fn finish(self) -> Result<History> {
-        let Self { mut history, words, graphs, cells, n_days: _, last_day_us } = self;
+        let Self { mut history, words, graphs, needed, cells, n_days: _, last_day_us } = self;
+        history.measured = measured(&graphs, &needed)?;
         let Some(last_day_us) = last_day_us else {
             history.graphs = newest(&graphs)?;
             return Ok(history);
@@ -165,10 +180,10 @@ impl HistoryBuilder {
 
 /// Runs of the newest days, by start: days are unpacked backwards until [`RUNS_FOR_REPLAY`] of every workflow are there,
 /// and the days in which only workflows ran that have theirs stay packed.
-fn newest(days: &[(BTreeMap<String, usize>, PackedGraphs)]) -> Result<Vec<RunGraph>> {
+fn newest(days: &[DayGraphs]) -> Result<Vec<RunGraph>> {
     let mut n_runs: HashMap<&str, usize> = HashMap::new();
     let mut newest_first = Vec::new();
-    for (n_graphs, packed) in days.iter().rev() {
+    for DayGraphs { day_us: _, n_runs: n_graphs, packed } in days.iter().rev() {
         let is_short = |workflow: &str| n_runs.get(workflow).is_none_or(|n| *n < RUNS_FOR_REPLAY);
         let short: BTreeSet<&str> = n_graphs.keys().map(String::as_str).filter(|workflow| is_short(workflow)).collect();
         if short.is_empty() {
@@ -182,6 +197,26 @@ fn newest(days: &[(BTreeMap<String, usize>, PackedGraphs)]) -> Result<Vec<RunGra
         }
     }
     Ok(newest_first.into_iter().rev().flatten().collect())
+}
+
+/// The runs that are needed, by start.
+fn measured(days: &[DayGraphs], needed: &Needed) -> Result<Vec<MeasuredRun>> {
+    let is_needed = |workflow: &str, from_us: i64, until_us: i64| {
+        let stretches = needed.get(workflow).map_or(&[][..], Vec::as_slice);
+        stretches.iter().any(|(first_us, end_us)| from_us < *end_us && until_us > *first_us)
+    };
+    let has_some = |day: &&DayGraphs| {
+        let until_us = day.day_us.saturating_add(DAY_US);
+        day.n_runs.keys().any(|workflow| is_needed(workflow, day.day_us, until_us))
+    };
+    let of_day = |day: &DayGraphs| {
+        let mut runs = day.packed.unpack()?;
+        runs.retain(|run| is_needed(&run.workflow_id, run.started_us, run.started_us.saturating_add(1)));
+        Ok(runs.iter().map(MeasuredRun::of).collect::<Vec<_>>())
+    };
+    let days: Vec<&DayGraphs> = days.iter().filter(has_some).collect();
+    let measured: Vec<Vec<MeasuredRun>> = days.into_par_iter().map(of_day).collect::<Result<_>>()?;
+    Ok(measured.into_iter().flatten().collect())
 }
 
 /// Adds empty days until the next one to be added is `day_us`.

@@ -24,6 +24,7 @@ mod folder;
 mod forecast;
 mod ingest;
 mod job;
+mod outcomes;
 mod postgres;
 mod publish;
 mod readers;

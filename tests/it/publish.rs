@@ -16,8 +16,9 @@ use paceline::pure::samples::{UNKNOWN, Vocabulary};
 use paceline::pure::series::Metric;
 use paceline::tables::published::{
     AnomalyRow, BaselineRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ColumnKind, ColumnSpec, ComparisonRow,
-    DegradationRow, ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, Partition, PredictionRow,
-    RecommendationRow, RejectRow, RollupColumns, SkipRow, SpreadChangeRow, StepTimesRow, TABLES, TableSpec, TrendRow,
+    DegradationRow, ExperimentResultRow, ForecastRow, Instant, Json, ModelScoreRow, OutcomeRow, Partition,
+    PredictionRow, RecommendationRow, RejectRow, RollupColumns, SkipRow, SpreadChangeRow, StepTimesRow, TABLES,
+    TableSpec, TrendRow,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,7 @@ fn slot(job: &str, day: u32) -> Slot {
         champions: BTreeMap::new(),
         accepted: Vec::new(),
         earlier_changes: None,
+        decided: None,
     }
 }
 
@@ -385,6 +387,7 @@ fn tables(day: u32) -> Vec<Output> {
                 .to_vec(),
         ),
         Output::of_rows(at, vec![recommendation(&workflow_id)]),
+        Output::of_rows(at, vec![outcome(&workflow_id)]),
         Output::of_rows(at, rejects()),
         Output::of_rows(
             at,
@@ -431,6 +434,51 @@ fn recommendation(workflow_id: &str) -> RecommendationRow {
         portfolio_rank: 1,
         portfolio_saving_ms: 10.0,
         inferred_confidence: None,
+        workflow_type: None,
+        propensity: Some(1.0),
+    }
+}
+
+fn outcome(workflow_id: &str) -> OutcomeRow {
+    OutcomeRow {
+        recommendation_id: "rec1".to_owned(),
+        applied_at: Instant(1_790_000_000_000_000),
+        rolled_back_at: None,
+        workflow_id: workflow_id.to_owned(),
+        workflow_type: Some("w".to_owned()),
+        target: "align".to_owned(),
+        r#type: "RESOURCE_ALLOCATION".to_owned(),
+        category: "performance".to_owned(),
+        verdict: "unclear".to_owned(),
+        reason: "needs 5 runs after, found 0".to_owned(),
+        metric: "execution_time".to_owned(),
+        measured_share: None,
+        measured_share_lower: None,
+        measured_share_upper: None,
+        level: 0.95,
+        n_before: 100,
+        n_after: 0,
+        measured_from: Instant(1_780_000_000_000_000),
+        measured_until: Instant(1_790_000_000_000_000),
+        before_ms: Some(10.0),
+        measured_saving_ms: Some(-1.0),
+        measured_saving_ms_lower: Some(-2.0),
+        measured_saving_ms_upper: Some(1.0),
+        before_usd: None,
+        measured_saving_usd: None,
+        measured_saving_usd_lower: None,
+        measured_saving_usd_upper: None,
+        predicted_share: Some(0.1),
+        predicted_saving_ms: Some(10.0),
+        predicted_saving_ms_lower: Some(5.0),
+        predicted_saving_ms_upper: Some(15.0),
+        predicted_saving_usd: None,
+        predicted_saving_usd_lower: None,
+        predicted_saving_usd_upper: None,
+        predicted_level: Some(0.95),
+        probability: Some(0.5),
+        propensity: Some(1.0),
+        was_first: true,
     }
 }
 

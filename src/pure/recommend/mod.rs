@@ -2,7 +2,8 @@
 //!
 //! [`propose`] asks every rule (one a file) what it would change in every workflow and replays each change over the recent
 //! runs; [`rank`] orders the proposals and replays them together as a portfolio. Feasibility, effort, risk and the prior
-//! probability that a proposal works are fixed by its kind, until outcomes are measured:
+//! probability that a proposal works are fixed by its kind, until outcomes are measured ([`outcome`]) and change the last
+//! ([`beliefs`]):
 //!
 //! | kind | case | category | feasibility | effort | risk | probability |
 //! |---|---|---|---|---|---|---|
@@ -27,13 +28,17 @@
 
 mod algorithm;
 mod balance;
+pub mod before_after;
+pub mod beliefs;
 mod caching;
 mod costs;
 mod failed_runs;
 mod load;
 mod money;
+pub mod outcome;
 mod parallel;
 mod params;
+pub mod policy;
 mod portfolio;
 mod proposal;
 mod providers;
@@ -46,7 +51,7 @@ mod timeouts;
 
 pub use params::{Caching, LoadBalancing, Parallel, Params, Providers, Resources};
 pub use proposal::Proposal;
-pub use rank::rank;
+pub use rank::{Learned, Status, rank};
 
 use crate::analysis::Analysis;
 use crate::compare::Comparison;
@@ -118,6 +123,8 @@ pub struct Recommendation {
     pub rank: u32,
     /// The workflow.
     pub workflow_id: String,
+    /// Its type, if it is known: the context of what outcomes teach.
+    pub workflow_type: Option<String>,
     /// What is to be changed: a step, `provider`, …
     pub target: String,
     /// `RESOURCE_ALLOCATION, PROVIDER_SELECTION, CACHING, PARALLEL_PROCESSING, ALGORITHM_OPTIMIZATION, LOAD_BALANCING`.
@@ -152,14 +159,16 @@ pub struct Recommendation {
     pub effort: &'static str,
     /// `low, medium, high`, by written rule.
     pub risk: &'static str,
-    /// Probability that it works: the stated prior of its type.
+    /// Probability that it works: the stated prior of its type, and what outcomes have made of it.
     pub probability: f64,
+    /// Probability with which the policy puts it first among the open ones of its workflow; 0 where it is not open.
+    pub propensity: f64,
     /// Machine-applicable changes.
     pub actions: Vec<Action>,
     /// Published rows that it rests on, as `table:key`; never empty.
     pub evidence: Vec<String>,
-    /// `open`.
-    pub status: &'static str,
+    /// Where it stands.
+    pub status: Status,
     /// Place in the portfolio, whose savings are replayed together.
     pub portfolio_rank: u32,
     /// Joint saving per run of all of this workflow up to that rank.

@@ -1,14 +1,14 @@
 //! What proposals save together.
 
 use super::rank::{before, expected_worth};
-use super::{Params, Proposal};
+use super::{Params, Proposal, Status};
 use crate::graph::{Change, Ensemble, RunGraph, Scratch};
 
 /// Greedy choice looks at every pair; beyond so many proposals of a workflow the rest keeps its own order.
 const MAX_GREEDY: usize = 12;
 
 /// Numbers the proposals of one workflow: next is always the one with which the joint saving, replayed, grows most by
-/// time × probability × feasibility; what takes no time away follows in its own order. `portfolio_saving_ms` is the joint
+/// time × probability × feasibility; what takes no time away or is decided on follows in its own order. `portfolio_saving_ms` is the joint
 /// saving of all up to there, and 0 throughout where runs can't be replayed.
 pub(super) fn arrange(mut proposals: Vec<Proposal>, graphs: &[&RunGraph], params: &Params) -> Vec<Proposal> {
     proposals.sort_by(before);
@@ -39,7 +39,9 @@ pub(super) fn arrange(mut proposals: Vec<Proposal>, graphs: &[&RunGraph], params
 
 /// Those that are chosen greedily, and the others; both in order.
 fn split(proposals: Vec<Proposal>) -> (Vec<Proposal>, Vec<Proposal>) {
-    let (mut open, still): (Vec<_>, Vec<_>) = proposals.into_iter().partition(|proposal| !proposal.changes.is_empty());
+    let (mut open, still): (Vec<_>, Vec<_>) = proposals
+        .into_iter()
+        .partition(|proposal| !proposal.changes.is_empty() && proposal.recommendation.status == Status::Open);
     let mut rest = open.split_off(open.len().min(MAX_GREEDY));
     rest.extend(still);
     (open, rest)

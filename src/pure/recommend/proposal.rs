@@ -1,13 +1,13 @@
 //! A proposal before it is ranked.
 
 use super::money::Money;
-use super::{Action, Case, Recommendation, stable_id};
+use super::{Action, Case, Recommendation, Status, stable_id};
 use crate::graph::{Change, Ensemble, Saving};
 
 /// A recommendation without its rank, and what it would change in a replay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proposal {
-    /// As it is published, but for `rank` and the portfolio (0 until ranked).
+    /// As it is published, but for `rank`, the portfolio and what is learned (0, or the rule's word, until ranked).
     pub recommendation: Recommendation,
     /// What it changes; empty where it takes no time away.
     pub changes: Vec<Change>,
@@ -56,6 +56,7 @@ impl Draft {
             recommendation_id: stable_id(&[workflow_id, terms.kind, terms.category, &target]),
             rank: 0,
             workflow_id: workflow_id.to_owned(),
+            workflow_type: None,
             target,
             kind: terms.kind,
             category: terms.category,
@@ -74,9 +75,10 @@ impl Draft {
             effort: terms.effort,
             risk: terms.risk,
             probability: terms.probability,
+            propensity: 0.0,
             actions,
             evidence,
-            status: "open",
+            status: Status::Open,
             portfolio_rank: 0,
             portfolio_saving_ms: 0.0,
             inferred_confidence,

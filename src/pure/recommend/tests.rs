@@ -16,7 +16,7 @@ fn recommend(world: &World, comparisons: &[Comparison], params: &Params) -> Vec<
     let World { graphs, samples, analyses } = world;
     let found = bottlenecks(graphs, analyses, samples, &BottleneckParams::default()).bottlenecks;
     let inputs = Inputs { graphs, samples, bottlenecks: &found, comparisons, analyses };
-    let ranked = rank(propose(&inputs, params), graphs, params);
+    let ranked = rank(propose(&inputs, params), graphs, params, &Learned::default());
     for (place, proposal) in (1..).zip(&ranked) {
         assert_eq!(proposal.rank, place);
         assert!(!proposal.evidence.is_empty() && !proposal.actions.is_empty(), "{proposal:#?}");

@@ -1,12 +1,12 @@
 //! What to do next.
 
 use super::{heads, more, table};
-use crate::report::view::{ActionChange, Brief, Capped, Recommendation, Recommendations};
+use crate::report::view::{ActionChange, Brief, Capped, Outcomes, Recommendation, Recommendations};
 use maud::{Markup, html};
 
 pub(super) fn recommendations(recommendations: &Recommendations) -> Markup {
     html! {
-        p { "Ranked by what they are expected to save. Savings are per run, by replay of recorded runs." }
+        p { "Ranked by what they are expected to save; one that is first by lot is tried to see whether it works. Savings are per run, by replay of recorded runs." }
         ol.items { @for recommendation in &recommendations.first { (item(recommendation)) } }
         @if !recommendations.next.items.is_empty() { (next(&recommendations.next)) }
         (more(&recommendations.next, "recommendations", "recommendations"))
@@ -69,6 +69,29 @@ pub(super) fn evidence(rows: &[String]) -> Markup {
             " · evidence: "
             @for (idx, row) in rows.iter().enumerate() { @if idx > 0 { ", " } code { (row) } }
         }
+    }
+}
+
+pub(super) fn outcomes(outcomes: &Outcomes) -> Markup {
+    let names = ["What", "Since", "Of", "#Predicted", "#Measured", "Verdict"];
+    let rows = html! {
+        @for it in &outcomes.items.items {
+            tr {
+                td.name { bdi { (it.workflow) } br; span.muted.small { (it.what) } }
+                td { (it.since) }
+                td { (it.metric) }
+                td.num { (it.predicted) }
+                td.num { (it.measured) @if let Some(interval) = &it.interval { br; span.muted.small { (interval) } } }
+                td { b { (it.verdict) } br; span.muted.small { (it.reason) } }
+            }
+        }
+    };
+    let caption =
+        "Latest first. Shares saved, measured at the runs before and since, given input sizes and kinds of days.";
+    html! {
+        p { (outcomes.sentence) }
+        (table(caption, &heads(&names), &rows))
+        (more(&outcomes.items, "applications", "outcomes"))
     }
 }
 

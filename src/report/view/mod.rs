@@ -9,6 +9,7 @@ mod degradations;
 mod experiments;
 mod forecasts;
 mod headline;
+mod outcomes;
 mod quality;
 mod recommendations;
 mod scores;
@@ -26,8 +27,9 @@ pub use degradations::{Degradation, Degradations};
 pub use experiments::{Arm, Course, Experiment, Experiments};
 pub use forecasts::{Band, Fan, Forecasts, forecast_candidates, forecast_grids};
 pub use headline::{Headline, Tile, WorkflowWeek};
+pub use outcomes::{Outcome, Outcomes};
 pub use quality::{Quality, Reason};
-pub use recommendations::{Brief, Change as ActionChange, Recommendation, Recommendations};
+pub use recommendations::{Brief, Change as ActionChange, Recommendation, Recommendations, drawn_first, status};
 pub(super) use scores::is_alert;
 pub use scores::{CoverageAlert, ForecastScore, PredictionScore, Scores, Target};
 pub use slow::{Slow, SlowStep};
@@ -76,6 +78,8 @@ pub struct View {
     pub time: Part<Time>,
     /// What to do next; none where the reader does not want it.
     pub recommendations: Option<Part<Recommendations>>,
+    /// What applied ones did; none where nothing was applied.
+    pub outcomes: Option<Outcomes>,
     /// What will happen; none where the reader does not want it.
     pub forecasts: Option<Part<Forecasts>>,
     /// When capacity runs short; none where the reader does not want forecasts.
@@ -221,6 +225,7 @@ pub fn view(published: &Published, params: &ViewParams) -> View {
         slow,
         time: time::time(published, params.include_recommendations),
         recommendations,
+        outcomes: outcomes::outcomes(published, params),
         forecasts: params.include_forecasts.then(|| forecasts::forecasts(published, params.timezone)),
         capacity: params.include_forecasts.then(|| capacity::capacity(published)),
         degradations: degradations::degradations(published, params.timezone),

@@ -97,6 +97,7 @@ fn missing(published: &Published) -> Vec<&'static str> {
         ("capacity_plan", published.capacity_plan.is_none()),
         ("experiments", published.experiments.is_none()),
         ("recommendations", published.recommendations.is_none()),
+        ("outcomes", published.outcomes.is_none()),
         ("skips", published.skips.is_none()),
         ("rejects", published.rejects.is_none()),
     ];

@@ -6,6 +6,7 @@ use crate::report::load::Published;
 use crate::tables::published::RecommendationRow;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Proposals shown in full.
 const FULL: usize = 8;
@@ -107,19 +108,36 @@ struct Action {
     to: Value,
 }
 
+/// Ids of the open recommendations that are first of their workflow because they were drawn: another was likelier to be.
+/// `rows` are by rank.
+#[must_use]
+pub fn drawn_first(rows: &[RecommendationRow]) -> BTreeSet<&str> {
+    let mut leads: BTreeMap<&str, (&str, f64)> = BTreeMap::new();
+    let mut drawn = BTreeSet::new();
+    for row in rows.iter().filter(|row| row.status == "open") {
+        let propensity = row.propensity.unwrap_or(0.0);
+        let (lead, of_lead) = *leads.entry(&row.workflow_id).or_insert((&row.recommendation_id, propensity));
+        if propensity > of_lead {
+            drawn.insert(lead);
+        }
+    }
+    drawn
+}
+
 pub(super) fn recommendations(published: &Published) -> Part<Recommendations> {
     let Some(kept) = &published.recommendations else { return Part::missing("recommendations") };
     if kept.total == 0 {
         return Part::Nothing("Nothing is recommended: no change was found whose saving can be shown.".to_owned());
     }
+    let drawn = drawn_first(&kept.rows);
     let (first, rest) = kept.rows.split_at(FULL.min(kept.rows.len()));
     Part::Shown(Recommendations {
-        first: first.iter().map(recommendation).collect(),
+        first: first.iter().map(|row| recommendation(row, &drawn)).collect(),
         next: Capped::of(rest, kept.total - first.len(), BRIEF, brief),
     })
 }
 
-fn recommendation(row: &RecommendationRow) -> Recommendation {
+fn recommendation(row: &RecommendationRow, drawn: &BTreeSet<&str>) -> Recommendation {
     let actions = actions(&row.actions.0);
     let n_actions = actions.len();
     let together = row.portfolio_rank > 1 && row.portfolio_saving_ms.is_finite();
@@ -129,7 +147,7 @@ fn recommendation(row: &RecommendationRow) -> Recommendation {
         title: format::printable(&row.title),
         workflow: format::name(&row.workflow_id),
         category: format::words(&row.category),
-        status: format::words(&row.status),
+        status: status(row, drawn),
         saving: format::duration(row.saving_ms),
         saving_interval: format!(
             "{}, {} interval",
@@ -155,6 +173,13 @@ fn recommendation(row: &RecommendationRow) -> Recommendation {
         actions: Capped::of(actions, n_actions, ACTIONS, |action| action),
         evidence: Capped::of(&row.evidence, row.evidence.len(), EVIDENCE, |text| format::printable(text)),
     }
+}
+
+/// Where it stands, and that it is first by lot.
+#[must_use]
+pub fn status(row: &RecommendationRow, drawn: &BTreeSet<&str>) -> String {
+    let by_lot = if drawn.contains(row.recommendation_id.as_str()) { ", first by lot" } else { "" };
+    format::words(&row.status) + by_lot
 }
 
 fn money(row: &RecommendationRow) -> Option<String> {

@@ -19,6 +19,7 @@ mod degradations;
 mod experiments;
 mod forecasts;
 mod model_scores;
+mod outcomes;
 mod predictions;
 mod recommendations;
 mod rejects;
@@ -38,6 +39,7 @@ pub use degradations::DegradationRow;
 pub use experiments::ExperimentResultRow;
 pub use forecasts::ForecastRow;
 pub use model_scores::ModelScoreRow;
+pub use outcomes::OutcomeRow;
 pub use predictions::PredictionRow;
 pub use recommendations::RecommendationRow;
 pub use rejects::RejectRow;
@@ -51,7 +53,7 @@ pub use step_times::StepTimesRow;
 pub use trends::TrendRow;
 
 /// Every published table, in the order of the flow.
-pub const TABLES: [&TableSpec; 18] = [
+pub const TABLES: [&TableSpec; 19] = [
     &ROLLUPS,
     &BaselineRow::SPEC,
     &PredictionRow::SPEC,
@@ -68,6 +70,7 @@ pub const TABLES: [&TableSpec; 18] = [
     &CapacityPlanRow::SPEC,
     &ExperimentResultRow::SPEC,
     &RecommendationRow::SPEC,
+    &OutcomeRow::SPEC,
     &SkipRow::SPEC,
     &RejectRow::SPEC,
 ];

@@ -44,13 +44,13 @@ published_table! {
     effort: String,
     /// low, medium or high, by written rule.
     risk: String,
-    /// Probability that it works.
+    /// Probability that it works: what its rule states, and what outcomes have made of it.
     probability: f64 => "ratio",
     /// Machine-applicable changes: a JSON list of objects with op, path, from and to.
     actions: Json,
     /// Published rows that it rests on, as table:key; never empty.
     evidence: Vec<String>,
-    /// open, approved, applied, dismissed or rolled_back.
+    /// open, applied, rolled_back or dismissed.
     status: String,
     /// Place among the recommendations of this workflow whose savings are replayed together.
     portfolio_rank: i64,
@@ -59,4 +59,8 @@ published_table! {
     /// Confidence of the least certain dependency of a replay whose dependencies were inferred from times; null where they were
     /// declared, or nothing was replayed.
     inferred_confidence: Option<f64> => "ratio",
+    /// Type of the workflow, if it is known.
+    workflow_type: Option<String>,
+    /// Probability with which the policy puts it first among the open ones of its workflow, where they sum to 1.
+    propensity: Option<f64> => "ratio",
 }

@@ -10,8 +10,8 @@ use paceline::pure::stats::sketch::Sketch;
 use paceline::pure::units::DAY_US;
 use paceline::tables::published::{
     AnomalyRow, BottleneckRow, CapacityPlanRow, ChangePointRow, ComparisonRow, ExperimentResultRow, ForecastRow,
-    Instant, Json, ModelScoreRow, ROLLUPS, RecommendationRow, RejectRow, RollupColumns, Row, SkipRow, SpreadChangeRow,
-    StepTimesRow, TrendRow,
+    Instant, Json, ModelScoreRow, OutcomeRow, ROLLUPS, RecommendationRow, RejectRow, RollupColumns, Row, SkipRow,
+    SpreadChangeRow, StepTimesRow, TrendRow,
 };
 use std::collections::BTreeMap;
 
@@ -46,6 +46,7 @@ pub(crate) async fn commit(store: &Store) {
         champions: BTreeMap::new(),
         accepted: Vec::new(),
         earlier_changes: None,
+        decided: None,
     };
     let (version, models) = ("0.1.0".to_owned(), BTreeMap::new());
     let run = Run { run_id: slot.run_id(), slot, version, models, files: Vec::new() };
@@ -276,6 +277,51 @@ pub(crate) fn recommendation(rank: i64, workflow: &str, target: &str) -> Recomme
         portfolio_rank: rank,
         portfolio_saving_ms: 2.2e6 * (1.0 - 0.5_f64.powi(rank.try_into().unwrap())) * 1.5,
         inferred_confidence: None,
+        workflow_type: Some("genomics".to_owned()),
+        propensity: Some(if rank == 1 { 0.92 } else { 0.02 }),
+    }
+}
+
+pub(crate) fn outcome(workflow: &str, target: &str, verdict: &str, share: Option<f64>) -> OutcomeRow {
+    OutcomeRow {
+        recommendation_id: format!("rec-{target}"),
+        applied_at: Instant(day_us(12)),
+        rolled_back_at: (verdict == "worse").then(|| Instant(day_us(6))),
+        workflow_id: workflow.to_owned(),
+        workflow_type: Some("genomics".to_owned()),
+        target: target.to_owned(),
+        r#type: "CACHING".to_owned(),
+        category: "performance".to_owned(),
+        verdict: verdict.to_owned(),
+        reason: "all of the interval is a saving".to_owned(),
+        metric: "execution_time".to_owned(),
+        measured_share: share,
+        measured_share_lower: share.map(|share| share - 0.04),
+        measured_share_upper: share.map(|share| share + 0.04),
+        level: 0.95,
+        n_before: 200,
+        n_after: 90,
+        measured_from: Instant(day_us(40)),
+        measured_until: Instant(day_us(0)),
+        before_ms: Some(4.2e6),
+        measured_saving_ms: share.map(|share| share * 4.2e6),
+        measured_saving_ms_lower: share.map(|share| (share - 0.04) * 4.2e6),
+        measured_saving_ms_upper: share.map(|share| (share + 0.04) * 4.2e6),
+        before_usd: None,
+        measured_saving_usd: None,
+        measured_saving_usd_lower: None,
+        measured_saving_usd_upper: None,
+        predicted_share: Some(0.21),
+        predicted_saving_ms: Some(8.8e5),
+        predicted_saving_ms_lower: Some(6e5),
+        predicted_saving_ms_upper: Some(1.1e6),
+        predicted_saving_usd: None,
+        predicted_saving_usd_lower: None,
+        predicted_saving_usd_upper: None,
+        predicted_level: Some(0.95),
+        probability: Some(0.7),
+        propensity: Some(0.95),
+        was_first: true,
     }
 }
 
@@ -518,6 +564,12 @@ pub(crate) async fn put_week(store: &Store) {
         forecast("nightly-etl", Metric::ExecutionTime, 9.1e5),
     ];
     put(store, series.concat()).await;
+    let applied = [
+        outcome("rnaseq", "align", "worked", Some(0.17)),
+        outcome("nightly-etl", "load", "worse", Some(-0.3)),
+        outcome("nightly-etl", "dump", "unclear", None),
+    ];
+    put(store, applied.to_vec()).await;
     let plans = [
         capacity_plan("memory_mb", "mb", 1.0, None),
         capacity_plan("slots", "executions", 1.0, Some(130.0)),

@@ -113,8 +113,25 @@ async fn what_is_not_wanted_is_left_out() {
         "When capacity runs short",
         "Give align",
         "would save",
+        "What applied",
     ] {
         assert!(!page.contains(text), "{text:?} is there");
+    }
+}
+
+#[tokio::test]
+async fn what_applied_recommendations_did_is_told_beside_what_was_promised() {
+    let (_folder, store) = results();
+    put_week(&store).await;
+    let page = page(&store, &BERLIN).await.replace('\u{a0}', " ");
+    for text in [
+        "What applied recommendations did",
+        "3 recommendations were applied: 1 worked, 0 had no effect, 1 made it worse; of 1 nobody can say yet.",
+        "17 %",
+        "13 % to 21 %, 95 %",
+        "−30 %",
+    ] {
+        assert!(page.contains(text), "{text:?} is missing");
     }
 }
 
@@ -308,7 +325,7 @@ fn recommendations_in_the_terminal() {
             "    2  rec-000000000002  nightly␛[2J  two␊lines                             18 m 20 s  12 m 50 s to 22 m  low     low    70 %  open",
         ]
     );
-    let one = shown(&hostile, &["bottlenecks:b1: high, slow".to_owned()]).replace('\u{a0}', " ");
+    let one = shown(&hostile, &[], &["bottlenecks:b1: high, slow".to_owned()]).replace('\u{a0}', " ");
     assert!(one.contains("action       set /steps/load/resources/cpu: 4 → 8") && !one.contains('\u{1b}'), "{one}");
     assert!(one.contains("undo         set /steps/load/resources/cpu back to 4"), "{one}");
     assert!(one.contains("undo         put /steps/load/cache back to what it was, or take it out"), "{one}");

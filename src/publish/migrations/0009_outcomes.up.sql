@@ -1,0 +1,47 @@
+-- What applied recommendations did, and with which probability the policy put each first.
+CREATE TABLE paceline.outcomes (
+    as_of timestamptz NOT NULL,
+    recommendation_id text NOT NULL,
+    applied_at timestamptz NOT NULL,
+    rolled_back_at timestamptz,
+    workflow_id text NOT NULL,
+    workflow_type text,
+    target text NOT NULL,
+    type text NOT NULL,
+    category text NOT NULL,
+    verdict text NOT NULL,
+    reason text NOT NULL,
+    metric text NOT NULL,
+    measured_share double precision,
+    measured_share_lower double precision,
+    measured_share_upper double precision,
+    level double precision,
+    n_before bigint NOT NULL,
+    n_after bigint NOT NULL,
+    measured_from timestamptz NOT NULL,
+    measured_until timestamptz NOT NULL,
+    before_ms double precision,
+    measured_saving_ms double precision,
+    measured_saving_ms_lower double precision,
+    measured_saving_ms_upper double precision,
+    before_usd double precision,
+    measured_saving_usd double precision,
+    measured_saving_usd_lower double precision,
+    measured_saving_usd_upper double precision,
+    predicted_share double precision,
+    predicted_saving_ms double precision,
+    predicted_saving_ms_lower double precision,
+    predicted_saving_ms_upper double precision,
+    predicted_saving_usd double precision,
+    predicted_saving_usd_lower double precision,
+    predicted_saving_usd_upper double precision,
+    predicted_level double precision,
+    probability double precision,
+    propensity double precision,
+    was_first boolean NOT NULL
+);
+CREATE INDEX outcomes_as_of ON paceline.outcomes (as_of);
+CREATE INDEX outcomes_workflow ON paceline.outcomes (workflow_id, as_of);
+ALTER TABLE paceline.recommendations
+    ADD COLUMN workflow_type text,
+    ADD COLUMN propensity double precision;
