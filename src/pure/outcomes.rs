@@ -48,7 +48,6 @@ pub struct DayOutcomes {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::float_cmp, reason = "tests with exact answers")]
     use super::*;
 
     #[test]

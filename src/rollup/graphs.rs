@@ -265,7 +265,6 @@ fn makespan_ms(nodes: &[Node]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::float_cmp, reason = "tests with exact answers")]
     use super::*;
     use crate::pure::samples::UNKNOWN;
 

@@ -17,9 +17,9 @@ type OfWorkflow<'a> = (Outlay, BTreeMap<Named<'a>, Outlay>);
 pub(super) fn day_outcomes(day: &Day, mut recode: impl FnMut(u32) -> u32) -> Vec<DayOutcomes> {
     let runs = &day.runs;
     let named = |code: u32| (day.vocabulary.word(code).unwrap_or_default(), code);
-    let (failed_at, costs_usd) = (failed_at(day), costs_by_run(day));
+    let failed_at = failed_at(day);
     let mut by_workflow: BTreeMap<Named<'_>, OfWorkflow<'_>> = BTreeMap::new();
-    for i in 0..runs.len() {
+    for (i, &cost_usd) in costs_by_run(day).iter().enumerate() {
         let (succeeded, failed) = by_workflow.entry(named(runs.workflow_id[i])).or_default();
         let step = || named(failed_at.get(&runs.run[i]).copied().unwrap_or(UNKNOWN));
         let outlay = match runs.status[i] {
@@ -27,7 +27,7 @@ pub(super) fn day_outcomes(day: &Day, mut recode: impl FnMut(u32) -> u32) -> Vec
             Status::Failed => failed.entry(step()).or_default(),
             Status::Cancelled | Status::Running => continue,
         };
-        outlay.add(runs.duration_ms[i], costs_usd[i]);
+        outlay.add(runs.duration_ms[i], cost_usd);
     }
     let day_us = runs.bucket_us.iter().min().map_or(0, |first| first.div_euclid(DAY_US) * DAY_US);
     let entry = |((_, workflow), (succeeded, failed)): (Named<'_>, OfWorkflow<'_>)| {
@@ -69,7 +69,6 @@ fn failed_at(day: &Day) -> HashMap<u32, u32> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::float_cmp, reason = "tests with exact answers")]
     use super::super::executions::Executions;
     use super::*;
     use Status::{Cancelled, Failed, Running, Succeeded};
