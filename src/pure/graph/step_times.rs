@@ -125,8 +125,8 @@ impl Sums {
 fn add(run: &Recording, timeline: &Timeline, sums: &mut [Sums]) {
     let slacks_ms = slacks_ms(&run.topology, &run.durations_ms);
     let mut tightest_ms = vec![f64::INFINITY; sums.len()];
-    for id in 0..run.len() {
-        let step = run.steps[id] as usize;
+    for (id, &step) in run.steps.iter().enumerate() {
+        let step = step as usize;
         let sum = &mut sums[step];
         sum.n_executions += usize::from(run.is_execution[id]);
         sum.duration_ms += run.durations_ms[id];
