@@ -1,12 +1,13 @@
 //! The recent runs of one workflow, prepared once, replayed under many changes.
 
 use super::RunGraph;
+use super::change::{Change, Edits};
 use super::inferred::{Inferred, InferredDependency, infer};
 use super::nested::unnest;
+use super::prepared::{Prepared, RunReplay, settle};
 use super::recording::{Recording, StepCodes};
-use super::replay::{Change, Edits, ReplayError, Scratch, checked_duration, simulate};
+use super::replay::{ReplayError, Scratch, checked_duration};
 use super::saving::{Saving, both, estimate};
-use super::slots::{Regime, slots_of};
 use crate::units::Level;
 use std::sync::Arc;
 
@@ -73,40 +74,6 @@ pub enum Dependencies {
     Nested,
     /// Shown by times of submission.
     Inferred(Vec<InferredDependency>),
-}
-
-/// One run of an ensemble, unchanged and changed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RunReplay<'a> {
-    /// The run.
-    pub run_id: &'a str,
-    /// Slots of the changed replay, none for no limit.
-    pub slots: Option<usize>,
-    /// Recorded end-to-end time, if it is known.
-    pub recorded_ms: Option<f64>,
-    /// Replayed without changes.
-    pub replayed_ms: f64,
-    /// Replayed with them.
-    pub changed_ms: f64,
-}
-
-#[derive(Debug)]
-struct Prepared {
-    run_id: String,
-    recording: Recording,
-    /// The same run with every dependency that is possible, where they were not declared.
-    held_most: Option<Recording>,
-    /// One scenario, or both bounds where slots or dependencies are unknown.
-    scenarios: [Scenario; 2],
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Scenario {
-    regime: Regime,
-    /// Replayed without changes.
-    base_ms: f64,
-    /// The longer of recorded and replayed: a saving is never a share of less than either.
-    end_to_end_ms: f64,
 }
 
 impl Ensemble {
@@ -351,63 +318,6 @@ impl Ensemble {
     }
 }
 
-/// Slots explain how a run went where its replay comes as near as this to the recording.
-const EXPLAINED_RATIO: f64 = 1.05;
-
-impl Scenario {
-    fn new(recording: &Recording, regime: Regime, scratch: &mut Scratch) -> Self {
-        let base_ms = simulate(recording, &Edits::default(), regime, scratch);
-        Self { regime, base_ms, end_to_end_ms: base_ms.max(recording.recorded_ms.unwrap_or(0.0)) }
-    }
-
-    /// With the slots that were seen. Where these don't explain how the run went (a cluster's queue is shared with others, and
-    /// its machines come and go), its waits are kept as they were.
-    fn observed(recording: &mut Recording, scratch: &mut Scratch) -> Self {
-        let by_slots = Self::new(recording, Regime::of_slots(Some(recording.slots)), scratch);
-        let off = recording.recorded_ms.map_or(0.0, |ms| (by_slots.base_ms / ms).ln().abs());
-        if off <= EXPLAINED_RATIO.ln() {
-            return by_slots;
-        }
-        recording.keep_waits();
-        Self::new(recording, Regime::of_slots(None), scratch)
-    }
-}
-
-impl Prepared {
-    fn new(run_id: String, mut recording: Recording, mut held_most: Option<Recording>, scratch: &mut Scratch) -> Self {
-        if recording.times.is_some() {
-            let shown = Scenario::observed(&mut recording, scratch);
-            let possible = held_most.as_mut().map(|recording| Scenario::observed(recording, scratch));
-            return Self { run_id, recording, held_most, scenarios: [shown, possible.unwrap_or(shown)] };
-        }
-        let (low, high) = slots_of(&recording, scratch).scenarios();
-        let scenarios = [low, high].map(|regime| Scenario::new(&recording, regime, scratch));
-        Self { run_id, recording, held_most, scenarios }
-    }
-
-    fn recording_at(&self, at: usize) -> &Recording {
-        self.held_most.as_ref().filter(|_| at == 1).unwrap_or(&self.recording)
-    }
-
-    fn saved(&self, at: usize, edits: &Edits, scratch: &mut Scratch) -> (f64, f64) {
-        let scenario = self.scenarios[at];
-        let slots = edits.slots.unwrap_or(scenario.regime.slots);
-        let changed_ms = simulate(self.recording_at(at), edits, Regime { slots, ..scenario.regime }, scratch);
-        (scenario.base_ms - changed_ms, scenario.end_to_end_ms)
-    }
-
-    fn told(&self, at: usize, saved_ms: f64, edits: &Edits) -> RunReplay<'_> {
-        let Scenario { regime, base_ms, .. } = self.scenarios[at];
-        RunReplay {
-            run_id: &self.run_id,
-            slots: edits.slots.unwrap_or(regime.slots),
-            recorded_ms: self.recording.recorded_ms,
-            replayed_ms: base_ms,
-            changed_ms: base_ms - saved_ms,
-        }
-    }
-}
-
 /// The latest runs that `may` be replayed, within the limits, latest first.
 fn recent<'a>(graphs: &[&'a RunGraph], params: EnsembleParams, may: impl Fn(&RunGraph) -> bool) -> Vec<&'a RunGraph> {
     // Empty runs say nothing, broken ones were reported when they were validated.
@@ -430,52 +340,13 @@ fn recordings_of(graphs: Vec<&RunGraph>, codes: &mut StepCodes) -> Vec<(String, 
     graphs.into_iter().filter_map(|graph| Some((graph.run_id.clone(), Recording::new(graph, codes).ok()?))).collect()
 }
 
-/// What runs have in common: their turns, slots and order.
-fn settle(recordings: &mut [(String, Recording)], scratch: &mut Scratch) {
-    recordings.iter_mut().enumerate().for_each(|(turn, (_, recording))| recording.turn = turn);
-    share_slots(recordings.iter_mut().map(|(_, recording)| recording));
-    choose_order(recordings.iter_mut().map(|(_, recording)| recording), scratch);
-}
-
-/// The slots belong to the workflow's surroundings, not to one run: what one run used was there for the others.
-pub(super) fn share_slots<'a>(recordings: impl IntoIterator<Item = &'a mut Recording>) {
-    let recordings: Vec<&mut Recording> = recordings.into_iter().collect();
-    let most = recordings.iter().filter_map(|run| run.times.as_ref()).map(|times| times.slots).max().unwrap_or(1);
-    for recording in recordings {
-        recording.split_waits(most);
-    }
-}
-
-/// Whoever is ready first goes first, if that replays the recorded starts of most runs as well as their own order does, within
-/// [`ORDER_TOLERANCE`] of the run on average: a rule goes on to hold when durations change, an order may not.
-pub(super) fn choose_order<'a>(recordings: impl IntoIterator<Item = &'a mut Recording>, scratch: &mut Scratch) {
-    let mut timed: Vec<&mut Recording> = recordings.into_iter().filter(|run| run.times.is_some()).collect();
-    let n_alike = timed.iter_mut().filter_map(|run| comes_first(run, scratch)).filter(|alike| *alike).count();
-    let rule_holds = 2 * n_alike >= timed.len();
-    timed.into_iter().for_each(|run| run.first_come = rule_holds);
-}
-
-const ORDER_TOLERANCE: f64 = 0.01;
-
-fn comes_first(run: &mut Recording, scratch: &mut Scratch) -> Option<bool> {
-    let regime = Regime::of_slots(Some(run.slots));
-    let mut off = |run: &Recording| {
-        let makespan_ms = simulate(run, &Edits::default(), regime, scratch);
-        let recorded = &run.times.as_ref()?.start_ms;
-        let distance = |(replayed, recorded): (&f64, &f64)| (replayed - recorded).abs();
-        let sum: f64 = scratch.starts_ms.iter().zip(recorded).map(distance).sum();
-        Some(sum / run.len() as f64 / makespan_ms.max(f64::MIN_POSITIVE))
-    };
-    run.first_come = false;
-    let by_order = off(run)?;
-    run.first_come = true;
-    Some(off(run)? <= by_order + ORDER_TOLERANCE)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::super::examples::{fork_join, timed};
+    use super::super::prepared::EXPLAINED_RATIO;
+    use super::super::replay::simulate;
+    use super::super::slots::Regime;
     use super::*;
 
     fn runs(n: usize) -> Vec<RunGraph> {

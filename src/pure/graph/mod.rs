@@ -1,9 +1,11 @@
 //! One run as a graph of steps: critical path, slots, and replay of what a change would do.
 
+mod change;
 mod critical_path;
 mod ensemble;
 mod inferred;
 mod nested;
+mod prepared;
 mod recording;
 mod redraw;
 mod replay;
@@ -15,13 +17,15 @@ mod topology;
 mod upstream;
 mod validate;
 
+pub use change::Change;
 pub use critical_path::{CriticalPath, critical_path};
-pub use ensemble::{Dependencies, Ensemble, EnsembleParams, NotReplayable, RunReplay};
+pub use ensemble::{Dependencies, Ensemble, EnsembleParams, NotReplayable};
 pub use inferred::{Inferred, InferredDependency, Relation, infer};
 pub use nested::unnest;
+pub use prepared::RunReplay;
 pub(crate) use recording::{Recording, Times};
 pub use redraw::Redraw;
-pub use replay::{Change, ReplayError, ReplayPlan, Replayed, Scratch, replay};
+pub use replay::{ReplayError, ReplayPlan, Replayed, Scratch, replay};
 pub use saving::Saving;
 pub use slots::{Regime, Slots, slots};
 pub use step_times::{RunTimes, StepSpan, StepTimes, step_times};

@@ -1,9 +1,10 @@
 //! Recorded runs replayed with other durations: how long a run like them would take.
 
 use super::RunGraph;
-use super::ensemble::{choose_order, share_slots};
+use super::change::Edits;
+use super::prepared::{choose_order, share_slots};
 use super::recording::{Recording, StepCodes};
-use super::replay::{Edits, Scratch, simulate};
+use super::replay::{Scratch, simulate};
 use super::slots::{Regime, Slots, slots_of};
 
 /// One recorded run whose replay comes back to its recording, ready to be replayed with durations of its own.

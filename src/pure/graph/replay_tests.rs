@@ -1,6 +1,7 @@
 //! Known answers, bounds and degenerate cases of the replay.
 
 #![expect(clippy::unwrap_used, clippy::float_cmp, clippy::panic, reason = "tests with exact answers")]
+use super::Change;
 use super::RunGraph;
 use super::examples::{empty, fork_join, graph, timed};
 use super::replay::*;

@@ -1,8 +1,9 @@
 //! How many steps a run could execute at once: seen, fitted, or bounded.
 
 use super::RunGraph;
+use super::change::Edits;
 use super::recording::{Recording, StepCodes};
-use super::replay::{Edits, ReplayError, Scratch, simulate};
+use super::replay::{ReplayError, Scratch, simulate};
 
 /// How many executions could run side by side, and how that is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
