@@ -10,7 +10,7 @@ use crate::publish::ledger::State;
 use crate::pure::recommend::Status;
 use crate::report::format;
 use crate::report::load::all;
-use crate::report::view::{drawn_first, status};
+use crate::report::view::{drawn_first, saves_time, status};
 use crate::tables::published::{Instant, OutcomeRow, RecommendationRow};
 use chrono::DateTime;
 use clap::{Args, Subcommand};
@@ -121,23 +121,24 @@ pub fn listed(rows: &[RecommendationRow]) -> String {
     if rows.is_empty() {
         return "nothing is recommended".to_owned();
     }
-    let header = ["rank", "id", "workflow", "what", "saves per run", "interval", "effort", "risk", "works", "status"];
+    let header = ["rank", "id", "workflow", "saves per run", "interval", "effort", "risk", "works", "status", "what"];
     let drawn = drawn_first(rows);
     let cells = |row: &RecommendationRow| {
         vec![
             row.rank.to_string(),
             format::name(&row.recommendation_id),
             format::name(&row.workflow_id),
-            format::name(&row.title),
-            format::duration(row.saving_ms),
-            format::range(row.saving_ms_lower, row.saving_ms_upper, "ms"),
+            if saves_time(row) { format::duration(row.saving_ms) } else { "no time".to_owned() },
+            if saves_time(row) { format::range(row.saving_ms_lower, row.saving_ms_upper, "ms") } else { String::new() },
             format::words(&row.effort),
             format::words(&row.risk),
             format::percent(row.probability),
             status(row, &drawn),
+            // Whole, and last: a long line is folded by the terminal.
+            format::printable(&row.title),
         ]
     };
-    table(&header, right_aligned(&header, rows.iter().map(cells).collect(), &[0, 4, 8]))
+    table(&header, right_aligned(&header, rows.iter().map(cells).collect(), &[0, 3, 7]))
 }
 
 /// Pads numbers to the width of their column, so that they end below each other and below its name.
@@ -212,17 +213,21 @@ pub fn shown(row: &RecommendationRow, outcomes: &[OutcomeRow], evidence: &[Strin
         format!("id           {}", format::printable(&row.recommendation_id)),
         format!("workflow     {}, {}", format::printable(&row.workflow_id), format::printable(&row.target)),
         format!("kind         {}, {}", format::words(&row.r#type), format::words(&row.category)),
-        format!(
+    ];
+    if saves_time(row) {
+        lines.push(format!(
             "saves        {} per run ({})",
             format::duration(row.saving_ms),
             interval(row.saving_ms_lower, row.saving_ms_upper, "ms")
-        ),
-        format!(
+        ));
+        lines.push(format!(
             "impact       {} of end-to-end time ({})",
             format::percent(row.impact),
             interval(row.impact_lower, row.impact_upper, "ratio")
-        ),
-    ];
+        ));
+    } else {
+        lines.push("saves        no time of a run".to_owned());
+    }
     if let (Some(usd), Some(lower), Some(upper)) = (row.saving_usd, row.saving_usd_lower, row.saving_usd_upper) {
         lines.push(format!("money        {} per run ({})", format::usd(usd), interval(lower, upper, "usd")));
     }

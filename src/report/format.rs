@@ -297,6 +297,20 @@ pub fn cut(name: &str, columns: usize) -> String {
     format!("{kept}…")
 }
 
+/// The last parts of a name that fit within `columns`, where it is too long and has parts: what comes first is what such
+/// names have in common. Else its beginning, as [`cut`].
+#[must_use]
+pub fn last_parts(name: &str, columns: usize) -> String {
+    let whole = cut(name, columns);
+    if whole == name {
+        return whole;
+    }
+    let ends = name.char_indices().filter(|(_, letter)| matches!(letter, ':' | '/' | '.'));
+    let ends = ends.map(|(at, letter)| &name[at + letter.len_utf8()..]).filter(|end| !end.is_empty());
+    let fitting = ends.map(|end| format!("…{end}")).find(|end| cut(end, columns) == *end);
+    fitting.unwrap_or(whole)
+}
+
 /// Text from outside with control characters made visible, whole.
 #[must_use]
 pub fn printable(text: &str) -> String {
@@ -438,5 +452,13 @@ mod tests {
         assert_eq!(instant(us, Tz::Europe__Berlin), "2026-10-05 15:30");
         assert_eq!((day(us, Tz::UTC), clock(us, Tz::UTC)), ("5 Oct".to_owned(), "13:30".to_owned()));
         assert_eq!(instant(i64::MAX, Tz::UTC), NOTHING);
+    }
+
+    #[test]
+    fn of_names_in_parts_the_last_ones_are_kept() {
+        assert_eq!(last_parts("align", 10), "align");
+        assert_eq!(last_parts("SAREK:BAM:INDEX", 10), "…BAM:INDEX");
+        assert_eq!(last_parts("SAREK:BAM:INDEX", 9), "…INDEX");
+        assert_eq!(last_parts("SAREK:MARKDUPLICATES", 9), cut("SAREK:MARKDUPLICATES", 9));
     }
 }

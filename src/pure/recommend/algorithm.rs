@@ -1,7 +1,7 @@
 //! `ALGORITHM_OPTIMIZATION`: undo a slowdown, or make a step grow linearly. The actions say what is to be reached; how is
 //! an engineer's work.
 
-use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set};
+use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set, short};
 use super::{Bottleneck, Case};
 use crate::detect::bottlenecks::algorithm::superlinear;
 use crate::detect::bottlenecks::duration_text;
@@ -40,7 +40,7 @@ fn undo(case: &Case<'_>, ensemble: &Ensemble, found: &Bottleneck, scratch: &mut 
         target: step.to_owned(),
         title: format!(
             "Bring {} back from {} to {}",
-            slow.percentile.of_text(step),
+            slow.percentile.of_text(&short(step)),
             duration_text(slow.after_ms),
             duration_text(slow.before_ms)
         ),
@@ -60,7 +60,11 @@ fn linear(case: &Case<'_>, ensemble: &Ensemble, found: &Bottleneck, scratch: &mu
     Some(Draft {
         terms: LINEAR,
         target: step.to_owned(),
-        title: format!("Make {step} grow linearly with its input; it grows to the power {:.2}", law.exponent.value),
+        title: format!(
+            "Make {} grow linearly with its input; it grows to the power {:.2}",
+            short(step),
+            law.exponent.value
+        ),
         saving: ensemble.saving(&changes, scratch).ok()?,
         money: None,
         given_back: 0.0,

@@ -7,7 +7,7 @@
 //! a share of the keys the cache has that share of its room (Waldspurger et al., FAST 2015).
 
 use super::money::{Amounts, Money};
-use super::proposal::{Draft, Proposal, Terms, set};
+use super::proposal::{Draft, Proposal, Terms, set, short};
 use super::{Caching, Case};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::percent;
@@ -91,6 +91,7 @@ fn draft(
 fn title(step: &str, ttl_s: f64, simulated: &Simulated, share: f64) -> String {
     let answered = percent(simulated.n_saved as f64 / simulated.n_ran.max(1) as f64);
     let size = if simulated.n_of_unknown_size > 0 { " if the cache has room for their results" } else { "" };
+    let step = short(step);
     format!(
         "Keep the results of {step} for {}: {answered} of the {}{:.0} executions with a cache key that ran would be \
          answered{size}",

@@ -8,7 +8,7 @@
 
 use super::Case;
 use super::money::{Money, usd_text};
-use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set};
+use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set, short};
 use super::rises::{Rise, rise};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::instant_text;
@@ -82,6 +82,7 @@ impl Risen {
         let tokens = tokens.map_or_else(String::new, |tokens| {
             format!("; its tokens rose from {:.0} to {:.0}", tokens.before, tokens.after)
         });
+        let step = short(step);
         format!(
             "Bring what an execution of {step} costs back from {} to {}, as before {}{tokens}",
             usd_text(usd.after),

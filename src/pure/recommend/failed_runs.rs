@@ -8,7 +8,7 @@
 
 use super::Case;
 use super::money::{Amounts, Money, usd_text};
-use super::proposal::{Draft, MIN_SHARE, Proposal, set};
+use super::proposal::{Draft, MIN_SHARE, Proposal, set, short};
 use super::reliability::TERMS;
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::{duration_text, percent};
@@ -98,6 +98,7 @@ fn money(case: &Case<'_>, recent: &Recent, failed: Outlay) -> Option<Money> {
 fn title(step: &str, recent: &Recent, failed: Outlay, money: Option<Money>) -> String {
     let time = duration_text(failed.ms.sum / f64::from(recent.succeeded.n_runs));
     let spent = money.map_or_else(|| time.clone(), |money| format!("{time} and {}", usd_text(money.usd)));
+    let step = short(step);
     format!(
         "Keep runs from failing at {step}: {} of {} recent runs ended there ({}), which takes {spent} for each run that succeeds",
         failed.n_runs,

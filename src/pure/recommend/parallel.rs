@@ -1,6 +1,6 @@
 //! `PARALLEL_PROCESSING`: let run side by side what needs nothing from each other, and give it the slots.
 
-use super::proposal::{Draft, Proposal, Terms, set};
+use super::proposal::{Draft, Proposal, Terms, set, short};
 use super::{Bottleneck, Case};
 use crate::detect::bottlenecks::percent;
 use crate::detect::bottlenecks::sequential::{Turns, turns};
@@ -53,7 +53,11 @@ fn start_together(bottleneck: &Bottleneck, pair: &Turns, changes: Vec<Change>, s
     Draft {
         terms: SIDE_BY_SIDE,
         target: second.clone(),
-        title: format!("Start {second} without waiting for {first}: neither depends on the other, and a slot is free"),
+        title: format!(
+            "Start {} without waiting for {}: neither depends on the other, and a slot is free",
+            short(second),
+            short(first)
+        ),
         saving,
         money: None,
         given_back: 0.0,

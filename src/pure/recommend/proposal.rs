@@ -3,6 +3,7 @@
 use super::money::Money;
 use super::{Action, Case, Recommendation, Status, stable_id};
 use crate::graph::{Change, Ensemble, Saving};
+use std::borrow::Cow;
 
 /// A recommendation without its rank, and what it would change in a replay.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +100,20 @@ pub(super) fn weights(case: &Case<'_>) -> (f64, f64) {
     if time + cost > 0.0 { (time / (time + cost), cost / (time + cost)) } else { (0.5, 0.5) }
 }
 
+/// Characters of a step's name that a title holds.
+const NAME_CHARS: usize = 40;
+
+/// A step's name as titles say it: of one that is long and has parts, the last ones. The target has the whole.
+pub(super) fn short(step: &str) -> Cow<'_, str> {
+    if step.chars().count() <= NAME_CHARS {
+        return Cow::Borrowed(step);
+    }
+    let parts = step.char_indices().filter(|(_, letter)| matches!(letter, ':' | '/' | '.'));
+    let fitting = parts.map(|(at, letter)| &step[at + letter.len_utf8()..]);
+    let longest = fitting.filter(|rest| !rest.is_empty()).find(|rest| rest.chars().count() < NAME_CHARS);
+    longest.map_or(Cow::Borrowed(step), |rest| Cow::Owned(format!("…{rest}")))
+}
+
 /// A JSON pointer (RFC 6901): `~` and `/` in names are escaped.
 pub(super) fn pointer(parts: &[&str]) -> String {
     parts.iter().map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect()
@@ -106,4 +121,22 @@ pub(super) fn pointer(parts: &[&str]) -> String {
 
 pub(super) fn set(path: &[&str], from: impl Into<serde_json::Value>, to: impl Into<serde_json::Value>) -> Action {
     Action { op: "set", path: pointer(path), from: from.into(), to: to.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn long_names_end_with_what_tells_them_apart() {
+        assert_eq!(short("align"), "align");
+        assert_eq!(
+            short("NFCORE_SAREK:SAREK:BAM_MARKDUPLICATES_SPARK:GATK4_MARKDUPLICATES_SPARK"),
+            "…GATK4_MARKDUPLICATES_SPARK"
+        );
+        let whole = "x".repeat(60);
+        assert_eq!(short(&whole), whole);
+        assert_eq!(short(&format!("{whole}:")), format!("{whole}:"));
+        assert_eq!(short(&format!("{whole}:ä:b")), "…ä:b");
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::Case;
 use super::money::{Amounts, Money, usd_text};
-use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set};
+use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set, short};
 use crate::detect::bottlenecks::percent;
 use crate::graph::{Change, Ensemble, Saving, Scratch};
 use crate::series::Metric;
@@ -51,6 +51,7 @@ fn draft(case: &Case<'_>, ensemble: &Ensemble, step: &str, scratch: &mut Scratch
             "Make {step} succeed at its first try: {} of its {n} recent executions were tried again, and a run would {}",
             percent(share),
             less(saving, money),
+            step = short(step),
         ),
         saving,
         money,

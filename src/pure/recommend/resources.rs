@@ -18,7 +18,7 @@
 //! recommended.
 
 use super::Case;
-use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set};
+use super::proposal::{Draft, MIN_SHARE, Proposal, Terms, set, short};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::resource::{MemoryUse, memory_use};
 use crate::graph::Saving;
@@ -208,8 +208,9 @@ fn lower_memory(case: &Case<'_>, held: &Held<'_>, step: &str, memory: &Memory) -
         return None;
     }
     let peaks = || memory.observed.iter().map(|one| one.amount).filter(|mb| *mb > 0.0);
+    let name = short(step);
     let title = format!(
-        "{step}: request {} of memory instead of {}; the highest of {} peaks is {}{}",
+        "{name}: request {} of memory instead of {}; the highest of {} peaks is {}{}",
         memory_text(to),
         memory_text(memory.request_mb),
         peaks().count(),
@@ -238,8 +239,9 @@ fn raise_memory(case: &Case<'_>, step: &str, memory: &Memory) -> Option<Draft> {
         (0, Some((n, of))) => format!("{n} of {of} executions peak at the limit"),
         (killed, _) => format!("{killed} executions failed at the limit"),
     };
+    let name = short(step);
     let title = format!(
-        "{step}: request {} of memory instead of {}; {reason}{}",
+        "{name}: request {} of memory instead of {}; {reason}{}",
         memory_text(to),
         memory_text(memory.request_mb),
         memory.expectation(to),
@@ -283,8 +285,9 @@ fn cpu(case: &Case<'_>, held: &Held<'_>, step: &str, executions: &Executions<'_>
     if observed.len() < bounds.min_samples || to > bounds.max_cpu_millicores || to > MAX_CPU_SHARE * cores * 1e3 {
         return None;
     }
+    let name = short(step);
     let title = format!(
-        "{step}: request {} instead of {}; the busiest of {} executions used {} on average{}",
+        "{name}: request {} instead of {}; the busiest of {} executions used {} on average{}",
         cores_text(to),
         cores_text(cores * 1e3),
         observed.len(),

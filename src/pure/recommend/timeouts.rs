@@ -13,7 +13,7 @@
 use super::Case;
 use super::failed_runs::Recent;
 use super::money::{Amounts, Money, usd_text};
-use super::proposal::{Draft, Proposal, Terms, set};
+use super::proposal::{Draft, Proposal, Terms, set, short};
 use crate::detect::bottlenecks::history::Executions;
 use crate::detect::bottlenecks::statistics::{median, robust_slope};
 use crate::detect::bottlenecks::{duration_text, percent};
@@ -165,6 +165,7 @@ fn title(step: &str, hung: &Hung<'_>, saving: Option<Saving>, money: Option<Mone
     let less = less.map_or_else(String::new, |share| format!("; a run would take {} less", percent(share)));
     let usd =
         money.map_or_else(String::new, |money| format!("; each run that succeeds pays {} for it", usd_text(money.usd)));
+    let step = short(step);
     format!(
         "Give {step} up after {}: {} executions lasted longer and then failed or were cancelled, {} beyond it in all, and the \
          longest of {} that succeeded took {}{less}{usd}",

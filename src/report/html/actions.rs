@@ -18,8 +18,13 @@ fn item(it: &Recommendation) -> Markup {
         li.item {
             h3 { span.rank { (it.rank) "." } (it.title) }
             p.figures {
-                "Saves " b { (it.saving) } " per run of " bdi { (it.workflow) }
-                span.muted.small { " (" (it.saving_interval) ")" } ": " (it.impact)
+                @match &it.saving {
+                    Some(saving) => {
+                        "Saves " b { (saving) } " per run of " bdi { (it.workflow) }
+                        span.muted.small { " (" (it.saving_interval) ")" } ": " (it.impact)
+                    }
+                    None => { "Saves no time of a run of " bdi { (it.workflow) } }
+                }
                 @if let Some(usd) = &it.usd { ", and " (usd) }
                 "."
             }

@@ -29,7 +29,9 @@ pub use forecasts::{Band, Fan, Forecasts, forecast_candidates, forecast_grids};
 pub use headline::{Headline, Tile, WorkflowWeek};
 pub use outcomes::{Outcome, Outcomes};
 pub use quality::{Quality, Reason};
-pub use recommendations::{Brief, Change as ActionChange, Recommendation, Recommendations, drawn_first, status};
+pub use recommendations::{
+    Brief, Change as ActionChange, Recommendation, Recommendations, drawn_first, saves_time, status,
+};
 pub(super) use scores::is_alert;
 pub use scores::{CoverageAlert, ForecastScore, PredictionScore, Scores, Target};
 pub use slow::{Slow, SlowStep};

@@ -41,8 +41,8 @@ pub struct Recommendation {
     pub category: String,
     /// Where it stands.
     pub status: String,
-    /// Time saved per run.
-    pub saving: String,
+    /// Time saved per run; none where it is about something else.
+    pub saving: Option<String>,
     /// The interval of that, with its level.
     pub saving_interval: String,
     /// The same as a share of end-to-end time.
@@ -140,7 +140,7 @@ pub(super) fn recommendations(published: &Published) -> Part<Recommendations> {
 fn recommendation(row: &RecommendationRow, drawn: &BTreeSet<&str>) -> Recommendation {
     let actions = actions(&row.actions.0);
     let n_actions = actions.len();
-    let together = row.portfolio_rank > 1 && row.portfolio_saving_ms.is_finite();
+    let together = row.portfolio_rank > 1 && row.portfolio_saving_ms > 0.0;
     Recommendation {
         rank: row.rank,
         id: format::name(&row.recommendation_id),
@@ -148,7 +148,7 @@ fn recommendation(row: &RecommendationRow, drawn: &BTreeSet<&str>) -> Recommenda
         workflow: format::name(&row.workflow_id),
         category: format::words(&row.category),
         status: status(row, drawn),
-        saving: format::duration(row.saving_ms),
+        saving: saves_time(row).then(|| format::duration(row.saving_ms)),
         saving_interval: format!(
             "{}, {} interval",
             format::range(row.saving_ms_lower, row.saving_ms_upper, "ms"),
@@ -182,6 +182,12 @@ pub fn status(row: &RecommendationRow, drawn: &BTreeSet<&str>) -> String {
     format::words(&row.status) + by_lot
 }
 
+/// Whether it is about time at all: a lower request saves none, and its title says what it gives back.
+#[must_use]
+pub fn saves_time(row: &RecommendationRow) -> bool {
+    [row.saving_ms, row.saving_ms_lower, row.saving_ms_upper].iter().any(|ms| *ms != 0.0)
+}
+
 fn money(row: &RecommendationRow) -> Option<String> {
     let saving = row.saving_usd.filter(|usd| usd.is_finite())?;
     match (row.saving_usd_lower, row.saving_usd_upper) {
@@ -205,7 +211,11 @@ fn actions(json: &str) -> Vec<Change> {
 }
 
 fn setting(value: &Value) -> Option<String> {
-    (!value.is_null()).then(|| format::printable(&value.to_string()))
+    match value {
+        Value::Null => None,
+        Value::Number(number) if number.is_f64() => number.as_f64().map(|number| format::significant(number, 6)),
+        other => Some(format::printable(&other.to_string())),
+    }
 }
 
 fn brief(row: &RecommendationRow) -> Brief {
@@ -213,11 +223,14 @@ fn brief(row: &RecommendationRow) -> Brief {
         rank: row.rank,
         title: format::printable(&row.title),
         workflow: format::name(&row.workflow_id),
-        saving: format!(
-            "{} ({})",
-            format::duration(row.saving_ms),
-            format::range(row.saving_ms_lower, row.saving_ms_upper, "ms")
-        ),
+        saving: match saves_time(row) {
+            true => format!(
+                "{} ({})",
+                format::duration(row.saving_ms),
+                format::range(row.saving_ms_lower, row.saving_ms_upper, "ms")
+            ),
+            false => "no time".to_owned(),
+        },
         effort: format::words(&row.effort),
         risk: format::words(&row.risk),
     }

@@ -69,7 +69,11 @@ fn slowest(slow: &Slow) -> Option<Line> {
 
 fn first(recommendations: &Recommendations) -> Option<Line> {
     let best = recommendations.first.first()?;
-    let text =
-        format!("{}: saves {} per run of {} ({}).", best.title, best.saving, best.workflow, best.saving_interval);
+    let text = match &best.saving {
+        Some(saving) => {
+            format!("{}: saves {saving} per run of {} ({}).", best.title, best.workflow, best.saving_interval)
+        }
+        None => format!("{} ({}).", best.title, best.workflow),
+    };
     Some(Line { label: "Next", text, section: "next" })
 }

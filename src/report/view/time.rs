@@ -196,7 +196,7 @@ fn gantt_row(row: &StepTimesRow, span_ms: Option<[f64; 3]>) -> GanttRow {
         },
     );
     GanttRow {
-        step: format::cut(&name, NAME_COLUMNS),
+        step: format::last_parts(&name, NAME_COLUMNS),
         title: format!("{name}: {times}; {share} of the runs’ time"),
         span_ms,
         is_critical: row.is_on_critical_path,

@@ -320,9 +320,9 @@ fn recommendations_in_the_terminal() {
     assert_eq!(
         list.lines().map(str::trim_end).collect::<Vec<_>>(),
         [
-            " rank  id                workflow     what                              saves per run  interval           effort  risk  works  status",
-            "    1  rec-000000000001  rnaseq       Give align 8 cores in place of 4      36 m 40 s  25 m 40 s to 44 m  low     low    70 %  open",
-            "    2  rec-000000000002  nightly␛[2J  two␊lines                             18 m 20 s  12 m 50 s to 22 m  low     low    70 %  open",
+            " rank  id                workflow     saves per run  interval           effort  risk  works  status  what",
+            "    1  rec-000000000001  rnaseq           36 m 40 s  25 m 40 s to 44 m  low     low    70 %  open    Give align 8 cores in place of 4",
+            "    2  rec-000000000002  nightly␛[2J      18 m 20 s  12 m 50 s to 22 m  low     low    70 %  open    two␊lines",
         ]
     );
     let one = shown(&hostile, &[], &["bottlenecks:b1: high, slow".to_owned()]).replace('\u{a0}', " ");
