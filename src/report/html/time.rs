@@ -9,7 +9,7 @@ pub(super) fn time(time: &Time) -> Markup {
     html! {
         p { "A run of typical length, step by step: each bar goes from a step’s first start to its last end. At the end of its line stands the part of all recent runs’ time in which nothing else was waited for; over all steps it adds up to 100 %." }
         @if let Some(end) = time.savings_end {
-            p { "Below it: the share of end-to-end time that recommendations would save, each on its own; together they save less than their sum. These bars are on one scale, which ends at " (format::percent(end)) "; whiskers are intervals." }
+            p { "Below it: the share of end-to-end time that recommendations would save, each on its own, not to be added up. These bars are on one scale, which ends at " (format::percent(end)) "; whiskers are intervals." }
         }
         p.note {
             span.entry { span.key.critical {} "the run’s end waited for it (critical path)" } " "
