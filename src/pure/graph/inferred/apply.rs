@@ -66,18 +66,22 @@ fn gate_after(graph: &RunGraph, deps: Vec<u32>) -> Node {
     }
 }
 
-/// Of `edges`, which hold in this run, those that do not follow from others: `a → c` where all of `c` waits for all of `b`, and
-/// all of `b` for all of `a`. (n_steps,) flags would do for one; words of bits do for all.
+/// Of `edges` those that hold in this run and do not follow from others: `a → c` does where all of `c` waits for all of `b`, and
+/// all of `b` for all of `a`.
 pub(super) fn reduced(run: &Timeline, edges: &[Edge]) -> Vec<Edge> {
-    let n = run.tasks.len();
     let present = |edge: &&Edge| !(run.tasks[edge.before].is_empty() || run.tasks[edge.after].is_empty());
-    let mut all = vec![false; n * n];
     let here: Vec<Edge> = edges.iter().filter(present).copied().collect();
-    for edge in &here {
-        if relation_in(run, edge.before, edge.after, edge.relation) == Relation::All {
-            all[edge.before * n + edge.after] = true;
-        }
+    // By step, as bits: which wait for all of it, and for all of which it waits.
+    let n_words = run.tasks.len().div_ceil(64);
+    let (mut after, mut before) = (vec![0_u64; run.tasks.len() * n_words], vec![0_u64; run.tasks.len() * n_words]);
+    let is_of_all = |edge: &&Edge| relation_in(run, edge.before, edge.after, edge.relation) == Relation::All;
+    for edge in here.iter().filter(is_of_all) {
+        after[edge.before * n_words + edge.after / 64] |= 1 << (edge.after % 64);
+        before[edge.after * n_words + edge.before / 64] |= 1 << (edge.before % 64);
     }
-    let follows = |edge: &Edge| (0..n).any(|between| all[edge.before * n + between] && all[between * n + edge.after]);
+    let of = |step: usize| step * n_words..(step + 1) * n_words;
+    let follows = |edge: &&Edge| {
+        after[of(edge.before)].iter().zip(&before[of(edge.after)]).any(|(after, before)| after & before != 0)
+    };
     here.iter().filter(|edge| !follows(edge)).copied().collect()
 }

@@ -18,7 +18,8 @@ pub use relation::Relation;
 
 use super::RunGraph;
 use apply::{Edge, apply, reduced};
-use reactions::evidence;
+use rayon::prelude::*;
+use reactions::{Evidence, evidence};
 use relation::{Consistent, consistent};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,13 +75,26 @@ pub fn infer(graphs: &[&RunGraph]) -> Option<Inferred> {
     let codes: BTreeMap<&str, usize> = names.keys().copied().zip(0..).collect();
     let timed = graphs.iter().filter_map(|graph| Some((*graph, Timeline::of(graph, &codes)?)));
     let (graphs, runs): (Vec<&RunGraph>, Vec<Timeline>) = timed.unzip();
-    let candidates = consistent(&runs, codes.len());
     let names: Vec<Arc<str>> = names.into_values().collect();
-    let (edges, dependencies): (Vec<Edge>, Vec<InferredDependency>) = shown(&runs, &candidates, &names).unzip();
-    if dependencies.is_empty() {
+    let most_in_flight = runs.iter().map(Timeline::most_in_flight).max().unwrap_or(0);
+    let of_step = |after: usize| {
+        let candidates = consistent(&runs, names.len(), after);
+        (shown(&runs, &candidates, most_in_flight), widest(&candidates))
+    };
+    let (best, possible): (Vec<_>, Vec<_>) = (0..names.len()).into_par_iter().map(of_step).unzip();
+    let edges: Vec<Edge> = best.iter().flatten().map(|(edge, _)| *edge).collect();
+    if edges.is_empty() {
         return None;
     }
-    let possible = widest(&candidates);
+    let possible: Vec<Edge> = possible.into_iter().flatten().collect();
+    let named = |(Edge { before, after, relation }, found): (Edge, Evidence)| InferredDependency {
+        step: Arc::clone(&names[after]),
+        waits_for: Arc::clone(&names[before]),
+        relation,
+        n_reactions: found.n,
+        confidence: found.confidence(),
+    };
+    let dependencies = best.into_iter().flatten().map(named).collect();
     let with_both = |(graph, run): (&&RunGraph, &Timeline)| {
         (apply(graph, run, &edges), apply(graph, run, &reduced(run, &possible)))
     };
@@ -88,48 +102,31 @@ pub fn infer(graphs: &[&RunGraph]) -> Option<Inferred> {
     Some(Inferred { dependencies, runs })
 }
 
-/// Of each pair of steps the relation with most evidence, if that is enough.
-fn shown<'a>(
-    runs: &'a [Timeline],
-    candidates: &'a [Consistent],
-    names: &'a [Arc<str>],
-) -> impl Iterator<Item = (Edge, InferredDependency)> + 'a {
-    let most_in_flight = runs.iter().map(Timeline::most_in_flight).max().unwrap_or(0);
-    let of_step = move |alike: &'a [Consistent]| {
-        let found = evidence(runs, alike, most_in_flight);
-        let proven = alike
-            .iter()
-            .zip(found)
-            .filter(|(_, found)| found.n >= MIN_REACTIONS && found.confidence() >= MIN_CONFIDENCE);
-        let mut best: BTreeMap<usize, (&Consistent, reactions::Evidence)> = BTreeMap::new();
-        for (candidate, found) in proven {
-            let so_far = best.entry(candidate.before).or_insert((candidate, found));
-            if found.sum > so_far.1.sum {
-                *so_far = (candidate, found);
-            }
+/// Of each pair the relation with most evidence, if that is enough. `candidates`: those of one step.
+fn shown(runs: &[Timeline], candidates: &[Consistent], most_in_flight: usize) -> Vec<(Edge, Evidence)> {
+    let found = evidence(runs, candidates, most_in_flight);
+    let proven = candidates
+        .iter()
+        .zip(found)
+        .filter(|(_, found)| found.n >= MIN_REACTIONS && found.confidence() >= MIN_CONFIDENCE);
+    let mut best: BTreeMap<usize, (Edge, Evidence)> = BTreeMap::new();
+    for (Consistent { before, after, relation, .. }, found) in proven {
+        let edge = Edge { before: *before, after: *after, relation: *relation };
+        let so_far = best.entry(*before).or_insert((edge, found));
+        if found.sum > so_far.1.sum {
+            *so_far = (edge, found);
         }
-        best.into_values()
-    };
-    candidates.chunk_by(|a, b| a.after == b.after).flat_map(of_step).map(|(candidate, found)| {
-        let Consistent { before, after, relation, .. } = *candidate;
-        let dependency = InferredDependency {
-            step: Arc::clone(&names[after]),
-            waits_for: Arc::clone(&names[before]),
-            relation,
-            n_reactions: found.n,
-            confidence: found.confidence(),
-        };
-        (Edge { before, after, relation }, dependency)
-    })
+    }
+    best.into_values().collect()
 }
 
-/// The widest relation of each pair.
+/// The widest relation of each pair. `candidates`: those of one step.
 fn widest(candidates: &[Consistent]) -> Vec<Edge> {
     let of_pair = |alike: &[Consistent]| {
         let Consistent { before, after, relation, .. } = *alike.last()?;
         Some(Edge { before, after, relation })
     };
-    candidates.chunk_by(|a, b| (a.before, a.after) == (b.before, b.after)).filter_map(of_pair).collect()
+    candidates.chunk_by(|a, b| a.before == b.before).filter_map(of_pair).collect()
 }
 
 #[cfg(test)]

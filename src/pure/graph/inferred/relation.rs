@@ -49,22 +49,15 @@ impl Consistent {
 /// Clocks round to the millisecond.
 pub(super) const CLOCK_MS: f64 = 1.0;
 
-/// All relations that hold in every run; where a wider one waits for the same ends as a narrower one, the narrower. By
-/// `after`, then `before`, then narrowest first.
-pub(super) fn consistent(runs: &[Timeline], n_steps: usize) -> Vec<Consistent> {
-    let mut found = Vec::new();
-    for after in 0..n_steps {
-        for before in (0..n_steps).filter(|before| *before != after) {
-            let of_pair = of_pair(runs, before, after);
-            // Steps that take no time can each be before the other; nothing follows from that.
-            if !of_pair.is_empty()
-                && Relation::EACH.iter().all(|relation| ends(runs, after, before, *relation).is_none())
-            {
-                found.extend(of_pair);
-            }
-        }
-    }
-    found
+/// All relations of one step `after` that hold in every run; where a wider one waits for the same ends as a narrower one, the
+/// narrower. By `before`, then narrowest first.
+pub(super) fn consistent(runs: &[Timeline], n_steps: usize, after: usize) -> Vec<Consistent> {
+    // Steps that take no time can each be before the other; nothing follows from that.
+    let is_before_it =
+        |before: usize| Relation::EACH.iter().any(|relation| ends(runs, after, before, *relation).is_some());
+    let others = (0..n_steps).filter(|before| *before != after);
+    let of_pairs = others.map(|before| of_pair(runs, before, after)).filter(|found| !found.is_empty());
+    of_pairs.filter(|found| !is_before_it(found[0].before)).flatten().collect()
 }
 
 fn of_pair(runs: &[Timeline], before: usize, after: usize) -> Vec<Consistent> {
@@ -87,7 +80,7 @@ fn ends(runs: &[Timeline], before: usize, after: usize, relation: Relation) -> O
 
 /// None where a task was submitted before what it would wait for had ended, or nothing is there that it could wait for.
 fn ends_in(run: &Timeline, before: usize, after: usize, relation: Relation) -> Option<Vec<f64>> {
-    let last_ms = run.tasks[before].iter().map(|task| task.ended_ms).fold(f64::NEG_INFINITY, f64::max);
+    let last_ms = run.last_ended_ms(before);
     let ended = |task: &Task| match (relation_in(run, before, after, relation), task.tag) {
         (Relation::Same, Some(tag)) => run.same_tag_ended(before, tag),
         (Relation::Related, Some(tag)) => run.related_tag_ended(before, tag),

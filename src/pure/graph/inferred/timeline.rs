@@ -18,6 +18,7 @@ pub(super) struct Task {
 #[derive(Debug)]
 pub(super) struct Timeline {
     pub(super) tasks: Vec<Vec<Task>>,
+    last_ended_ms: Vec<f64>,
     /// By tag, when the last of a step's tasks that bear it ended.
     ended_by_tag: Vec<HashMap<u32, f64>>,
     /// By tag, the tags of which it is a part or that are a part of it, itself among them.
@@ -51,8 +52,11 @@ impl Timeline {
         };
         let (submitted_ms, ended_ms) = (sorted(|task| task.submitted_ms), sorted(|task| task.ended_ms));
         let ended_by_tag = tasks.iter().map(|tasks| ended_by_tag(tasks)).collect();
+        let last = |tasks: &Vec<Task>| tasks.iter().map(|task| task.ended_ms).fold(f64::NEG_INFINITY, f64::max);
+        let last_ended_ms = tasks.iter().map(last).collect();
+        let related = tags.related();
         let is_empty = submitted_ms.is_empty();
-        (!is_empty).then(|| Self { tasks, ended_by_tag, related: tags.related(), submitted_ms, ended_ms })
+        (!is_empty).then_some(Self { tasks, last_ended_ms, ended_by_tag, related, submitted_ms, ended_ms })
     }
 
     /// When the first task was submitted.
@@ -69,6 +73,11 @@ impl Timeline {
     /// The most tasks that were in flight at once.
     pub(super) fn most_in_flight(&self) -> usize {
         self.ended_ms.iter().map(|ms| self.in_flight_before(*ms)).max().unwrap_or(0)
+    }
+
+    /// When the last task of `step` ended; before all times where the run lacks it.
+    pub(super) fn last_ended_ms(&self, step: usize) -> f64 {
+        self.last_ended_ms[step]
     }
 
     /// When the last task of `step` with exactly this tag ended.
