@@ -284,7 +284,7 @@ pub fn name(text: &str) -> String {
 /// A name within `columns` of a line, in which wide characters (those of East Asian scripts, and pictures) take two.
 #[must_use]
 pub fn cut(name: &str, columns: usize) -> String {
-    let width = |c: char| if c >= '\u{1100}' { 2 } else { 1 };
+    let width = |c: char| if matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..) { 2 } else { 1 };
     if name.chars().map(width).sum::<usize>() <= columns {
         return name.to_owned();
     }
@@ -298,7 +298,7 @@ pub fn cut(name: &str, columns: usize) -> String {
 }
 
 /// The last parts of a name that fit within `columns`, where it is too long and has parts: what comes first is what such
-/// names have in common. Else its beginning, as [`cut`].
+/// names have in common. Without parts its beginning, as [`cut`].
 #[must_use]
 pub fn last_parts(name: &str, columns: usize) -> String {
     let whole = cut(name, columns);
@@ -307,8 +307,9 @@ pub fn last_parts(name: &str, columns: usize) -> String {
     }
     let ends = name.char_indices().filter(|(_, letter)| matches!(letter, ':' | '/' | '.'));
     let ends = ends.map(|(at, letter)| &name[at + letter.len_utf8()..]).filter(|end| !end.is_empty());
-    let fitting = ends.map(|end| format!("…{end}")).find(|end| cut(end, columns) == *end);
-    fitting.unwrap_or(whole)
+    let ends: Vec<String> = ends.map(|end| format!("…{end}")).collect();
+    let fitting = ends.iter().find(|end| cut(end, columns) == **end).or(ends.last());
+    fitting.map_or(whole, |end| cut(end, columns))
 }
 
 /// Text from outside with control characters made visible, whole.
@@ -459,6 +460,7 @@ mod tests {
         assert_eq!(last_parts("align", 10), "align");
         assert_eq!(last_parts("SAREK:BAM:INDEX", 10), "…BAM:INDEX");
         assert_eq!(last_parts("SAREK:BAM:INDEX", 9), "…INDEX");
-        assert_eq!(last_parts("SAREK:MARKDUPLICATES", 9), cut("SAREK:MARKDUPLICATES", 9));
+        assert_eq!(last_parts("SAREK:MARKDUPLICATES", 9), "…MARKDUP…");
+        assert_eq!(last_parts("MARKDUPLICATES", 9), "MARKDUPL…");
     }
 }

@@ -213,9 +213,18 @@ fn actions(json: &str) -> Vec<Change> {
 fn setting(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
-        Value::Number(number) if number.is_f64() => number.as_f64().map(|number| format::significant(number, 6)),
+        Value::Number(number) if number.is_f64() => number.as_f64().map(decimal),
         other => Some(format::printable(&other.to_string())),
     }
+}
+
+/// Three decimals at most of what is not small, as a configuration would have it.
+fn decimal(number: f64) -> String {
+    if number.abs() < 1.0 {
+        return number.to_string();
+    }
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn brief(row: &RecommendationRow) -> Brief {

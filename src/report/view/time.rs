@@ -13,7 +13,7 @@ const STEPS: usize = 15;
 /// Savings shown of each.
 const SAVINGS: usize = 5;
 /// Room for the name of a step beside its bar.
-const NAME_COLUMNS: usize = 28;
+const NAME_COLUMNS: usize = 24;
 
 /// What runs spend their time on.
 #[derive(Debug, Clone, PartialEq)]
