@@ -18,11 +18,11 @@ struct World {
     slots: Option<usize>,
 }
 
-fn draws(seed: u64) -> Xoshiro256PlusPlus {
+pub(super) fn draws(seed: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed)
 }
 
-fn spread(draws: &mut Xoshiro256PlusPlus, median: f64, sigma: f64) -> f64 {
+pub(super) fn spread(draws: &mut Xoshiro256PlusPlus, median: f64, sigma: f64) -> f64 {
     let (u, v): (f64, f64) = (1.0 - draws.random::<f64>(), draws.random());
     median * (sigma * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()).exp()
 }

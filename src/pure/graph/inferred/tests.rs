@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::cast_precision_loss, reason = "tests")]
 use super::super::examples::timed;
+use super::super::what_if::{draws, spread};
 use super::super::{Change, Ensemble, EnsembleParams, Scratch};
 use super::*;
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use std::collections::BTreeSet;
 
@@ -42,15 +43,6 @@ struct Task {
     ms: f64,
     queue_ms: f64,
     reaction_ms: f64,
-}
-
-fn draws(seed: u64) -> Xoshiro256PlusPlus {
-    Xoshiro256PlusPlus::seed_from_u64(seed)
-}
-
-fn spread(draws: &mut Xoshiro256PlusPlus, median: f64, sigma: f64) -> f64 {
-    let (u, v): (f64, f64) = (1.0 - draws.random::<f64>(), draws.random());
-    median * (sigma * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()).exp()
 }
 
 impl World {
