@@ -251,7 +251,7 @@ impl Row {
 const MIN_RUNS: usize = 5;
 
 impl Told {
-    /// Interval of milliseconds saved a run, unknown for too few runs.
+    /// What was inferred; empty where dependencies are known otherwise.
     fn inferred(&self) -> &[InferredDependency] {
         match &self.dependencies {
             Dependencies::Declared | Dependencies::Nested => &[],
@@ -259,8 +259,14 @@ impl Told {
         }
     }
 
+    /// Interval of milliseconds saved a run. Of too few runs it is unknown, unless dependencies are inferred: then it spans what
+    /// is saved with those that are shown and with all that are possible, and has no level.
     fn interval(&self) -> Option<(f64, f64)> {
-        (self.saving.n_runs >= MIN_RUNS).then(|| self.saving.ms_interval())
+        (!self.is_of_few() || !self.inferred().is_empty()).then(|| self.saving.ms_interval())
+    }
+
+    fn is_of_few(&self) -> bool {
+        self.saving.n_runs < MIN_RUNS
     }
 }
 
@@ -276,7 +282,7 @@ fn as_json(told: &[&Told]) -> Result<String> {
             "saving_ms_lower": interval.map(|(lower, _)| lower),
             "saving_ms_upper": interval.map(|(_, upper)| upper),
             "saving_share": saving.share,
-            "level": saving.level.get(),
+            "level": (!one.is_of_few()).then(|| saving.level.get()),
             "dependencies": match one.dependencies {
                 Dependencies::Declared => "declared",
                 Dependencies::Nested => "nested",
@@ -292,9 +298,10 @@ fn as_json(told: &[&Told]) -> Result<String> {
 fn as_table(told: &[&Told]) -> String {
     let row = |one: &&Told| {
         let seconds = |ms: f64| format!("{:.3}", ms / 1e3);
+        let note = if one.is_of_few() { " (bounds)" } else { "" };
         let interval = one
             .interval()
-            .map_or_else(String::new, |(lower, upper)| format!("{} to {}", seconds(lower), seconds(upper)));
+            .map_or_else(String::new, |(lower, upper)| format!("{} to {}{note}", seconds(lower), seconds(upper)));
         vec![
             one.workflow_id.clone(),
             one.saving.n_runs.to_string(),
