@@ -89,7 +89,7 @@ def nextflow(folder):
     step = pl.when(alone | tag.is_null()).then("step_type").otherwise(pl.format("{}/{}", "step_type", tag))
     return steps.filter(pl.col("started_at").is_not_null() & pl.col("ended_at").is_not_null()).select(
         "run_id", "workflow_id", "started_at", "ended_at", "status", step_id=step, step_type="step_type", attempt=1,
-        duration_ms=pl.col("duration_s") * 1e3, queue_ms=pl.col("queue_s") * 1e3, cache_hit=pl.col("cache_hit").fill_null(False))
+        duration_ms=pl.col("duration_s") * 1e3, queue_ms=pl.when(pl.col("queue_s") >= 0).then(pl.col("queue_s") * 1e3), cache_hit=pl.col("cache_hit").fill_null(False))
 
 
 def timed(bench, synth):

@@ -297,7 +297,10 @@ fn many_that_wait_for_many_do_so_by_a_gate() {
         .chain((0..20).map(b))
         .chain([("c", 3e5 + 19e3 + 2.0, 4e5)])
         .collect();
-    let found = inferred(&repeated(4, &tasks)).unwrap();
+    let mut runs = repeated(4, &tasks);
+    // A clock that rounds leaves a few submissions unknown.
+    runs.iter_mut().for_each(|run| run.nodes[25].submitted_ms = None);
+    let found = inferred(&runs).unwrap();
     let run = found.runs().next().unwrap();
     assert_eq!(run.nodes.iter().filter(|node| !node.is_execution()).count(), 1);
     assert_eq!(run.nodes.iter().map(|node| node.deps.len()).sum::<usize>(), 20 + 20 + 20);

@@ -14,6 +14,9 @@ pub(super) struct Task {
     pub(super) ended_ms: f64,
 }
 
+/// One in so many executions may lack the time of its submission.
+const MOST_UNKNOWN: usize = 10;
+
 /// All vectors by step: (n_steps,), empty for steps that the run doesn't have.
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -28,13 +31,20 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    /// None where the run tells too little: an execution without its times, or none at all. Executions that a cache
-    /// answered are left out.
+    /// None where the run tells too little: an execution without its times, more than one in ten without that of its
+    /// submission, or none at all. Executions that a cache answered are left out.
     pub(super) fn of(graph: &RunGraph, steps: &BTreeMap<&str, usize>) -> Option<Self> {
+        let took_place = || (0_u32..).zip(&graph.nodes).filter(|(_, node)| !node.cached);
+        let n_unknown = took_place().filter(|(_, node)| node.submitted_ms.is_none()).count();
+        if n_unknown * MOST_UNKNOWN > took_place().count() {
+            return None;
+        }
         let mut tags = Tags::default();
         let mut tasks: Vec<Vec<Task>> = vec![Vec::new(); steps.len()];
-        for (id, node) in (0_u32..).zip(&graph.nodes).filter(|(_, node)| !node.cached) {
-            let (submitted_ms, start_ms) = (node.submitted_ms?, node.start_ms?);
+        for (id, node) in took_place() {
+            let start_ms = node.start_ms?;
+            // Clocks that round can put a start before its submission, which is unknown then. Its start is no sooner.
+            let submitted_ms = node.submitted_ms.unwrap_or(start_ms);
             let ended_ms = start_ms + node.duration_ms;
             if !(submitted_ms.is_finite() && ended_ms.is_finite()) {
                 return None;
