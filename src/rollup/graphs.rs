@@ -96,6 +96,7 @@ fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> (RunGraph, Vec<Gr
             duration_ms,
             start_ms: start_ms(rows, tries, first_us),
             submitted_ms: submitted_ms(rows, tries, first_us),
+            ended_ms: ended_ms(rows, tries, first_us),
             parent: tries.first().and_then(|&row| targets.step(day.parent_step_id.get(row)?)),
             deps,
             cached: tries.iter().any(|&row| rows.cache_hit[row]),
@@ -103,7 +104,7 @@ fn assemble(day: &Day, run: usize, attempts: &Attempts<'_>) -> (RunGraph, Vec<Gr
         });
     }
     if dependencies_known {
-        nodes.iter_mut().for_each(|node| (node.submitted_ms, node.parent) = (None, None));
+        nodes.iter_mut().for_each(|node| (node.submitted_ms, node.ended_ms, node.parent) = (None, None, None));
     }
     let mut graph = RunGraph {
         run_id: word(day.runs.run[run]).to_owned(),
@@ -251,6 +252,13 @@ fn start_ms(rows: &Executions, tries: &[usize], first_us: Option<i64>) -> Option
 fn submitted_ms(rows: &Executions, tries: &[usize], first_us: Option<i64>) -> Option<f64> {
     let first = tries.iter().copied().min_by_key(|&row| rows.attempt[row])?;
     Some(start_ms(rows, &[first], first_us)? - known(rows.queue_ms[first])?)
+}
+
+/// When the last of the attempts ended, as recorded.
+#[expect(clippy::cast_precision_loss, reason = "spans in microseconds stay far below 2^53")]
+fn ended_ms(rows: &Executions, tries: &[usize], first_us: Option<i64>) -> Option<f64> {
+    let ended = tries.iter().map(|&r| rows.ended_us[r]).max().filter(|&t| t != NO_INSTANT)?;
+    Some((ended - first_us?) as f64 / 1e3)
 }
 
 /// From the first start to the last end, if every uncached step has its times.

@@ -19,6 +19,7 @@ pub(crate) fn graph(nodes: &[(&str, f64, &[u32])]) -> RunGraph {
                 duration_ms: *duration_ms,
                 start_ms: None,
                 submitted_ms: None,
+                ended_ms: None,
                 parent: None,
                 deps: deps.to_vec(),
                 cached: false,

@@ -86,6 +86,9 @@ pub struct Node {
     pub start_ms: Option<f64>,
     /// When it was given to whoever executes it, on the same clock; kept where dependencies are unknown.
     pub submitted_ms: Option<f64>,
+    /// Its recorded end on the same clock, which may differ from start and duration where these were measured elsewhere; kept
+    /// where dependencies are unknown.
+    pub ended_ms: Option<f64>,
     /// Index of the span that this is nested in, where spans are what was recorded; kept where dependencies are unknown.
     pub parent: Option<u32>,
     /// Indices into [`RunGraph::nodes`] of what must end before this starts.

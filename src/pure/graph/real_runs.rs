@@ -34,6 +34,7 @@ fn run_graph(name: &str, file: &Value) -> RunGraph {
             duration_ms: seconds[id] * 1e3,
             start_ms: None,
             submitted_ms: None,
+            ended_ms: None,
             parent: None,
             deps: task["parents"].as_array().unwrap().iter().map(|dep| ids[dep.as_str().unwrap()]).collect(),
             cached: false,

@@ -222,6 +222,7 @@ mod tests {
                 duration_ms: 1.0,
                 start_ms: None,
                 submitted_ms: None,
+                ended_ms: None,
                 parent: None,
                 deps: vec![(id + n - 1) % n],
                 cached: false,

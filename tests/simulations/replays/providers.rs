@@ -155,6 +155,7 @@ fn chain(run: usize, started_us: i64, durations: &[f64]) -> RunGraph {
             duration_ms: *ms,
             start_ms: Some(start_ms),
             submitted_ms: None,
+            ended_ms: None,
             parent: None,
             deps: at.checked_sub(1).map(|before| before as u32).into_iter().collect(),
             cached: false,

@@ -50,6 +50,7 @@ fn recorded(run: usize, names: &[Arc<str>]) -> RunGraph {
             duration_ms: draws.log_normal(1e3, 1.0),
             start_ms: None,
             submitted_ms: None,
+            ended_ms: None,
             parent: None,
             deps,
             cached: false,

@@ -59,6 +59,7 @@ fn gate_after(graph: &RunGraph, deps: Vec<u32>) -> Node {
         duration_ms: 0.0,
         start_ms: None,
         submitted_ms: None,
+        ended_ms: None,
         parent: None,
         deps,
         cached: true,

@@ -227,6 +227,19 @@ fn who_reacts_to_an_end_waits_for_it() {
 }
 
 #[test]
+fn recorded_ends_count_where_durations_are_rounded() {
+    let mut runs = repeated(8, &FORK);
+    let exact = shown_pairs(&runs);
+    for node in runs.iter_mut().flat_map(|run| &mut run.nodes) {
+        node.ended_ms = node.start_ms.map(|start| start + node.duration_ms);
+        node.duration_ms += 400.0;
+    }
+    assert_eq!(shown_pairs(&runs), exact);
+    runs.iter_mut().flat_map(|run| &mut run.nodes).for_each(|node| node.ended_ms = None);
+    assert_eq!(shown_pairs(&runs), []);
+}
+
+#[test]
 fn one_after_another_may_be_for_want_of_slots() {
     let turns = [("a", 0.0, 4e5), ("b", 4e5 + 2.0, 8e5), ("c", 8e5 + 2.0, 9e5)];
     assert_eq!(shown_pairs(&repeated(8, &turns)), []);

@@ -45,7 +45,7 @@ impl Timeline {
             let start_ms = node.start_ms?;
             // Clocks that round can put a start before its submission, which is unknown then. Its start is no sooner.
             let submitted_ms = node.submitted_ms.unwrap_or(start_ms);
-            let ended_ms = start_ms + node.duration_ms;
+            let ended_ms = node.ended_ms.unwrap_or(start_ms + node.duration_ms);
             if !(submitted_ms.is_finite() && ended_ms.is_finite()) {
                 return None;
             }

@@ -55,6 +55,7 @@ impl World {
                 duration_ms,
                 start_ms: Some(start_ms),
                 submitted_ms: None,
+                ended_ms: None,
                 parent: None,
                 deps: deps.to_vec(),
                 cached: false,
