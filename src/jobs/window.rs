@@ -200,7 +200,8 @@ impl Window {
     }
 }
 
-/// What was kept of each day, put together; the runs that are `needed` are there one by one. A few days at a time are unpacked, so that memory holds the whole once.
+/// What was kept of each day, put together; the runs that are `needed` are there one by one. A few days at a time are
+/// unpacked, so that memory holds the whole once.
 pub(crate) async fn history(
     results: &Store,
     window: &Window,
